@@ -1,0 +1,338 @@
+"""The figures of the report of one person: nibabel images in, the path of an SVG file out.
+
+All images of a figure are shown on the grid of its mask; images with another grid are resampled
+to it through their affines. Every file is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from bids_gan.reports.mosaic import (
+    BRAIN_COLOUR,
+    PLANES,
+    WHITE_MATTER_COLOUR,
+    Row,
+    add_legend,
+    draw_rows,
+    make_canvas,
+    save_svg,
+    to_svg,
+    window,
+)
+
+FIELD_COLOURS = "PuOr_r"
+FIELD_OPACITY = 0.75
+FA_LIMITS = (0.0, 0.8)
+
+
+def plot_anatomy(
+    t1w: nib.Nifti1Image,
+    brain_mask: nib.Nifti1Image,
+    white_matter: nib.Nifti1Image,
+    out_file: str | os.PathLike,
+) -> Path:
+    """T1w in three planes with the outlines of brain mask and white matter.
+
+    Parameters
+    ----------
+    t1w, brain_mask : 3D image
+    white_matter : 3D image
+        Mask or probability; outlined at 0.5.
+    out_file : path
+        SVG file to write.
+
+    Returns
+    -------
+    Path
+        `out_file`, absolute.
+    """
+    canvas = make_canvas(brain_mask)
+    brain = canvas.read(brain_mask)
+    contours = (
+        (canvas.read(white_matter), WHITE_MATTER_COLOUR),
+        (brain, BRAIN_COLOUR),
+    )
+    data = canvas.read(t1w)
+    limits = window(data, brain > 0.5)
+    rows = [Row(data, axis, limits=limits, contours=contours) for axis in PLANES]
+    fig = draw_rows(rows, canvas, footer_in=0.3)
+    add_legend(fig, [("brain mask", BRAIN_COLOUR), ("white matter", WHITE_MATTER_COLOUR)])
+    return save_svg(to_svg(fig), out_file)
+
+
+def plot_synthesis(
+    t1w: nib.Nifti1Image,
+    synthetic: nib.Nifti1Image,
+    spread: nib.Nifti1Image,
+    brain_mask: nib.Nifti1Image,
+    out_file: str | os.PathLike,
+    *,
+    name: str = "FA",
+    limits: tuple[float, float] | None = FA_LIMITS,
+) -> Path:
+    """T1w, synthetic image and its standard deviation: the same slices below each other.
+
+    Parameters
+    ----------
+    t1w, synthetic, spread, brain_mask : 3D image
+        `spread` is the standard deviation of the synthetic image in each voxel.
+    out_file : path
+    name : str
+        Contrast that was synthesised.
+    limits : tuple of float or None
+        Ends of the colour map of the synthetic image; a robust window when None.
+    """
+    canvas = make_canvas(brain_mask)
+    inside = canvas.read(brain_mask) > 0.5
+    anatomy, image, std = (canvas.read(img) for img in (t1w, synthetic, spread))
+    image, std = (np.where(inside, data, np.nan) for data in (image, std))  # black outside
+    grey = window(anatomy, inside)
+    limits = limits or window(image, inside)
+    std_limits = (0.0, _round_up(np.percentile(std[inside], 99)))
+    rows = []
+    for axis in PLANES:
+        rows += [
+            Row(anatomy, axis, title="T1w", limits=grey),
+            Row(image, axis, title=f"synthetic {name}", limits=limits, bar=name),
+            Row(
+                std,
+                axis,
+                title=f"standard deviation of the synthetic {name}",
+                cmap="cividis",
+                limits=std_limits,
+                bar=f"SD of {name}",
+            ),
+        ]
+    return save_svg(to_svg(draw_rows(rows, canvas)), out_file)
+
+
+def plot_before_after(
+    before: nib.Nifti1Image,
+    after: nib.Nifti1Image,
+    white_matter: nib.Nifti1Image,
+    brain_mask: nib.Nifti1Image,
+    out_file: str | os.PathLike,
+    *,
+    name: str,
+    limits: tuple[float, float] | None = None,
+    contour_name: str = "white matter of the T1w",
+) -> Path:
+    """Flicker figure: hover with the pointer to go from the image before to the one after.
+
+    Parameters
+    ----------
+    before, after : 3D image
+        The same slices and the same grey-value window are used for both.
+    white_matter : 3D image
+        Undistorted white matter, mask or probability, outlined at 0.5 in both.
+    brain_mask : 3D image
+    out_file : path
+    name : str
+        What is shown, for instance ``b0``.
+    limits : tuple of float, optional
+        Ends of the grey scale; a robust window of both images when omitted.
+    contour_name : str
+        Text of the legend.
+    """
+    from nireports._vendored.svgutils.transform import fromstring
+    from nireports.reportlets.utils import compose_view
+
+    canvas = make_canvas(brain_mask)
+    inside = canvas.read(brain_mask) > 0.5
+    contours = ((canvas.read(white_matter), WHITE_MATTER_COLOUR),)
+    images = {"before": canvas.read(before), "after": canvas.read(after)}
+    if limits is None:
+        windows = [window(data, inside) for data in images.values()]
+        limits = (min(w[0] for w in windows), max(w[1] for w in windows))
+    views = {}
+    for state, data in images.items():
+        rows = [Row(data, axis, limits=limits, contours=contours) for axis in PLANES]
+        rows[0] = Row(data, PLANES[0], f"{name} {state} correction", "gray", limits, contours)
+        fig = draw_rows(rows, canvas, footer_in=0.3)
+        add_legend(fig, [(contour_name, WHITE_MATTER_COLOUR)])
+        views[state] = fromstring(to_svg(fig))
+    path = Path(out_file).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    # nireports fades the foreground out while the pointer is over it
+    compose_view([views["after"]], [views["before"]], out_file=part)
+    os.replace(part, path)
+    return path
+
+
+def plot_field(
+    field_hz: nib.Nifti1Image,
+    background: nib.Nifti1Image,
+    brain_mask: nib.Nifti1Image,
+    mm_per_hz: float,
+    out_file: str | os.PathLike,
+) -> Path:
+    """Field map over the b0 reference, with a scale in Hz and one in mm.
+
+    Parameters
+    ----------
+    field_hz : 3D image
+        Off-resonance in Hz.
+    background : 3D image
+        b0 reference.
+    brain_mask : 3D image
+    mm_per_hz : float
+        Displacement along the phase-encoding axis for each Hz: readout time x voxel size, with
+        the sign of the phase-encoding direction.
+    out_file : path
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import Normalize
+
+    canvas = make_canvas(brain_mask)
+    inside = canvas.read(brain_mask) > 0.5
+    field, grey = canvas.read(field_hz), canvas.read(background)
+    reach = _round_up(np.percentile(np.abs(field[inside]), 99))
+    low, high = window(grey, inside)
+    grey = np.clip((grey - low) / (high - low), 0, 1)[..., None]
+    colours = colormaps[FIELD_COLOURS](Normalize(-reach, reach)(field))[..., :3]
+    opacity = FIELD_OPACITY * inside[..., None]
+    blended = (1 - opacity) * grey + opacity * colours
+    fig = draw_rows([Row(blended, axis) for axis in PLANES], canvas, footer_in=0.95)
+    _draw_field_bar(fig, reach, mm_per_hz)
+    return save_svg(to_svg(fig), out_file)
+
+
+def _draw_field_bar(fig, reach: float, mm_per_hz: float) -> None:
+    """Colour bar at the foot of the figure: Hz below, mm above."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    height = fig.get_figheight()
+    ax = fig.add_axes((0.3, 0.45 / height, 0.4, 0.12 / height))
+    colours = ScalarMappable(Normalize(-reach, reach), FIELD_COLOURS)
+    bar = fig.colorbar(colours, cax=ax, orientation="horizontal")
+    bar.set_label("field (Hz)", color="white", fontsize=9)
+    bar.ax.tick_params(colors="white", labelsize=8)
+    if mm_per_hz:
+        top = ax.secondary_xaxis(
+            "top", functions=(lambda hz: hz * mm_per_hz, lambda mm: mm / mm_per_hz)
+        )
+        top.set_xlabel(
+            "displacement along the phase-encoding axis (mm)", color="white", fontsize=9
+        )
+        top.tick_params(colors="white", labelsize=8)
+
+
+def motion_parameters(
+    matrices: np.ndarray, centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split rigid transforms into translations of the head's centre and rotations.
+
+    Parameters
+    ----------
+    matrices : (N, 4, 4) array
+        Rigid world-to-world transforms in mm, one for each volume.
+    centre : tuple of float
+        World point (mm) about which the head is said to rotate: take the middle of the brain,
+        otherwise a rotation far from the origin looks like a translation.
+
+    Returns
+    -------
+    translations : (N, 3) array
+        Along x, y, z in mm.
+    rotations : (N, 3) array
+        About x, y, z in degrees.
+    """
+    from scipy.spatial.transform import Rotation
+
+    matrices = np.asarray(matrices, float)
+    centre = np.asarray(centre, float)
+    translations = matrices[:, :3, :3] @ centre + matrices[:, :3, 3] - centre
+    rotations = Rotation.from_matrix(matrices[:, :3, :3]).as_euler("xyz", degrees=True)
+    return translations, rotations
+
+
+def plot_motion(
+    matrices: np.ndarray,
+    fd: np.ndarray,
+    out_file: str | os.PathLike,
+    *,
+    centre: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> Path:
+    """Head motion over the series: translations, rotations and framewise displacement.
+
+    Parameters
+    ----------
+    matrices : (N, 4, 4) array
+        Rigid transforms between reference and volumes, see `motion_parameters`.
+    fd : (N,) array
+        Framewise displacement in mm; NaN where it is not defined.
+    out_file : path
+    centre : tuple of float
+        World point of the middle of the brain (mm).
+    """
+    from matplotlib.figure import Figure
+
+    translations, rotations = motion_parameters(matrices, centre)
+    fig = Figure(figsize=(11, 6), facecolor="white", layout="constrained")
+    axes = fig.subplots(3, 1, sharex=True)
+    volumes = np.arange(len(translations))
+    colours, marks = ("#0072B2", "#D55E00", "#009E73"), ("o", "s", "^")
+    for ax, values, label in (
+        (axes[0], translations, "translation (mm)"),
+        (axes[1], rotations, "rotation (degrees)"),
+    ):
+        for values_1d, name, colour, mark in zip(values.T, "xyz", colours, marks, strict=True):
+            ax.plot(volumes, values_1d, color=colour, marker=mark, markersize=3, label=name)
+        ax.set_ylabel(label)
+        ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+    axes[0].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    axes[2].plot(volumes, fd, color="black", marker="o", markersize=3)
+    axes[2].fill_between(volumes, 0, fd, color="0.85")
+    axes[2].set(ylabel="framewise\ndisplacement (mm)", xlabel="volume", ylim=(0, None))
+    axes[2].xaxis.get_major_locator().set_params(integer=True)
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+    return save_svg(to_svg(fig), out_file)
+
+
+def plot_displacement(
+    displacement_mm: nib.Nifti1Image, brain_mask: nib.Nifti1Image, out_file: str | os.PathLike
+) -> Path:
+    """Histogram of how far brain voxels were moved along the phase-encoding axis.
+
+    Parameters
+    ----------
+    displacement_mm : 3D image
+        Signed displacement in mm.
+    brain_mask : 3D image
+    out_file : path
+    """
+    from matplotlib.figure import Figure
+
+    canvas = make_canvas(brain_mask)
+    size = np.abs(canvas.read(displacement_mm)[canvas.read(brain_mask) > 0.5])
+    fig = Figure(figsize=(9, 3.2), facecolor="white", layout="constrained")
+    ax = fig.subplots()
+    share = np.full(size.size, 100 / size.size)
+    ax.hist(size, bins=50, range=(0, max(float(size.max()), 0.1)), weights=share, color="#56B4E9")
+    for value, name, style in (
+        (np.median(size), "median", "-"),
+        (np.percentile(size, 95), "95th percentile", "--"),
+        (size.max(), "largest", ":"),
+    ):
+        ax.axvline(value, color="black", linestyle=style, label=f"{name} {value:.1f} mm")
+    ax.set(xlabel="displacement (mm)", ylabel="share of brain voxels (%)", xlim=(0, None))
+    ax.legend(frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return save_svg(to_svg(fig), out_file)
+
+
+def _round_up(value: float) -> float:
+    """Next number with one significant digit of 1, 1.5, 2, 3, 4, 5, 6, 8: a readable scale end."""
+    if not np.isfinite(value) or value <= 0:
+        return 1.0
+    power = 10.0 ** np.floor(np.log10(value))
+    steps = np.array([1, 1.5, 2, 3, 4, 5, 6, 8, 10]) * power
+    return float(steps[np.searchsorted(steps, value * (1 - 1e-9))])
