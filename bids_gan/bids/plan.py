@@ -1,0 +1,344 @@
+"""What will be done with every image of the dataset, and why: decided before anything is run.
+
+Pure data: no image is loaded (headers may be read). Two kinds of problems are told apart:
+those of a `SessionPlan` exclude that session, while others go on; those of a `Plan` stop
+everything before it starts, since the user has to choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bids_gan.bids import queries
+from bids_gan.bids.acquisition import Fact, phase_encoding, readout_time
+from bids_gan.bids.anatomical import choose_t1w, reusable_brain_mask
+from bids_gan.bids.preview import format_plan
+from bids_gan.settings import Settings
+
+if TYPE_CHECKING:
+    from bids.layout import BIDSFile, BIDSLayout
+
+__all__ = ["DiffusionRun", "Plan", "SessionPlan", "T1wChoice", "format_plan", "make_plan"]
+
+#: a tensor has six unknowns beside S0
+MIN_WEIGHTED_VOLUMES = 6
+#: s/mm²; volumes below carry too little diffusion weighting to count
+WEIGHTED_ABOVE = 100.0
+
+
+@dataclass(frozen=True)
+class T1wChoice:
+    """The T1w of a session, why this one, and those that were not taken."""
+
+    path: Path
+    reason: str
+    others: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class DiffusionRun:
+    """One diffusion run with what its correction needs and where that was found."""
+
+    path: Path
+    bval: Path
+    bvec: Path
+    #: its own JSON file, or the closest that applies to it
+    sidecar: Path | None
+    #: BIDS entities without suffix, extension and datatype
+    entities: dict[str, str]
+    pe_direction: str | None
+    pe_source: str
+    #: seconds
+    readout_time: float | None
+    readout_source: str
+    #: "synth" or "none"
+    route: str
+    reason: str
+
+    @property
+    def label(self) -> str:
+        """What tells this run from others of the session, as in ``dir-AP run-1``."""
+        return " ".join(self.path.name.split("_")[1:-1]) or "dwi"
+
+
+@dataclass(frozen=True)
+class SessionPlan:
+    """One session of one person (``session`` is ``None`` in datasets without sessions)."""
+
+    subject: str
+    session: str | None
+    t1w: T1wChoice | None
+    dwi: tuple[DiffusionRun, ...] = ()
+    problems: tuple[str, ...] = ()
+    #: what the user should know: images left out, with the reason
+    notes: tuple[str, ...] = ()
+    #: mask of the T1w to use in place of computing one
+    brain_mask: Path | None = None
+    brain_mask_reason: str = "computed"
+
+    @property
+    def entities(self) -> dict[str, str]:
+        """BIDS entities of the session."""
+        labels = {"subject": self.subject, "session": self.session}
+        return {entity: label for entity, label in labels.items() if label is not None}
+
+    @property
+    def label(self) -> str:
+        """``sub-01`` or ``sub-01 ses-a``."""
+        return f"sub-{self.subject}" + (f" ses-{self.session}" if self.session else "")
+
+    @property
+    def workflow_name(self) -> str:
+        """Name of the session's workflow; crash files are assigned to people by it."""
+        return f"{self.label.replace('-', '_').replace(' ', '_')}_wf"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All sessions in question."""
+
+    bids_dir: Path
+    sessions: tuple[SessionPlan, ...]
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def runnable(self) -> tuple[SessionPlan, ...]:
+        """Sessions that can be processed; none when a problem stops everything."""
+        return () if self.problems else tuple(s for s in self.sessions if not s.problems)
+
+
+def make_plan(layout: BIDSLayout, settings: Settings) -> Plan:
+    """Decide what to do with each person, session and diffusion run.
+
+    Parameters
+    ----------
+    layout
+        Index of ``settings.bids_dir`` (`bids_gan.bids.queries.open_layout`).
+    settings
+        Of the run.
+
+    Returns
+    -------
+    Plan
+        Every T1w and diffusion image of the chosen people and sessions is accounted for in it.
+
+    Raises
+    ------
+    UsageError
+        Unknown labels, or a filter file that does not fit the dataset.
+    DataError
+        The dataset holds nobody.
+    """
+    filters = queries.load_filters(settings)
+    sessions: list[SessionPlan] = []
+    problems: list[str] = []
+    notes: list[str] = []
+    for subject in queries.select_participants(settings):
+        t1w = _by_session(queries.find_images(layout, filters["t1w"], subject))
+        dwi = _by_session(queries.find_images(layout, filters["dwi"], subject))
+        labels, absent = _sessions(settings, subject, {*t1w, *dwi})
+        notes += absent
+        for session in labels:
+            planned, stops = _plan_session(layout, settings, subject, session, t1w, dwi)
+            sessions.append(planned)
+            problems += stops
+    return Plan(settings.bids_dir, tuple(sessions), tuple(problems), tuple(notes))
+
+
+def _by_session(images: list[BIDSFile]) -> dict[str | None, list[BIDSFile]]:
+    grouped: dict[str | None, list[BIDSFile]] = {}
+    for image in images:
+        grouped.setdefault(image.get_entities().get("session"), []).append(image)
+    return grouped
+
+
+def _sessions(
+    settings: Settings, subject: str, with_images: set[str | None]
+) -> tuple[list[str | None], list[str]]:
+    """Sessions of a person to plan, and a note on each that has nothing to plan."""
+    found = sorted(with_images, key=lambda label: label or "")
+    existing = queries.list_labels(settings.bids_dir / f"sub-{subject}", "ses-")
+    wanted = list(settings.session_label)
+    chosen = [label for label in found if not wanted or label in wanted]
+    notes = [
+        f"sub-{subject} ses-{label}: no T1w and no diffusion image, nothing to do."
+        for label in (wanted or existing)
+        if chosen and label not in found
+    ]
+    # a person without any image still gets a line in the plan, and a refusal
+    return chosen or [None], notes
+
+
+def _plan_session(
+    layout: BIDSLayout,
+    settings: Settings,
+    subject: str,
+    session: str | None,
+    t1w_by_session: dict[str | None, list[BIDSFile]],
+    dwi_by_session: dict[str | None, list[BIDSFile]],
+) -> tuple[SessionPlan, list[str]]:
+    """Plan one session; the second value holds what must stop everything."""
+    t1w, t1w_session = _t1w(session, t1w_by_session)
+    images = dwi_by_session.get(session, [])
+    runs: list[DiffusionRun] = []
+    notes: list[str] = []
+    faults: list[str] = []
+    for image in images:
+        run, fault, note = _plan_run(layout, settings, image, runs)
+        runs += [run] if run else []
+        faults += [fault] if fault else []
+        notes += [note] if note else []
+    refusal: list[str] = []
+    mask, mask_reason = None, "computed"
+    if t1w is None:
+        # the person is refused anyway: the faults of the runs must not stop others
+        refusal = [_no_t1w(settings, subject, session, images), *faults]
+        faults = []
+    else:
+        mask, mask_reason = reusable_brain_mask(
+            t1w.path, subject, t1w_session, settings.derivatives
+        )
+    planned = SessionPlan(
+        subject=subject,
+        session=session,
+        t1w=t1w,
+        dwi=tuple(runs),
+        problems=tuple(refusal),
+        notes=tuple(notes),
+        brain_mask=mask,
+        brain_mask_reason=mask_reason,
+    )
+    return planned, faults
+
+
+def _t1w(
+    session: str | None, by_session: dict[str | None, list[BIDSFile]]
+) -> tuple[T1wChoice | None, str | None]:
+    """T1w of the session, else of the person's first session that has one."""
+    if not by_session:
+        return None, None
+    own = session in by_session
+    source = session if own else min(by_session, key=lambda label: label or "")
+    candidates = {Path(image.path): image.get_entities() for image in by_session[source]}
+    path, reason, others = choose_t1w(candidates)
+    if not own:
+        where = f"ses-{source}" if source else "the person's folder without session"
+        reason = f"borrowed from {where}, since this session has none ({reason})"
+    return T1wChoice(path, reason, others), source
+
+
+def _no_t1w(settings: Settings, subject: str, session: str | None, images: list[BIDSFile]) -> str:
+    folder = f"sub-{subject}/" + (f"ses-{session}/" if session else "")
+    name = f"sub-{subject}" + (f"_ses-{session}" if session else "")
+    waiting = ", ".join(_relative(settings, image.path) for image in images)
+    return (
+        f"no T1w image: synthesis starts from {folder}anat/{name}_T1w.nii.gz (or .nii), also with "
+        "acq-, rec- or run- in the name, or from a T1w of another session of this person. "
+        + (f"Without it nothing can be done with {waiting}. " if waiting else "")
+        + "If there is one, check its name, --bids-filter-file, and the index in "
+        "--bids-database-dir."
+    )
+
+
+def _plan_run(
+    layout: BIDSLayout, settings: Settings, image: BIDSFile, before: list[DiffusionRun]
+) -> tuple[DiffusionRun | None, str | None, str | None]:
+    """Plan one diffusion image: the run, what must stop everything, and a note if left out."""
+    path = Path(image.path)
+    name = _relative(settings, path)
+    entities = {
+        entity: str(value)
+        for entity, value in image.get_entities().items()
+        if entity not in ("suffix", "extension", "datatype")
+    }
+    if entities.get("part", "mag") != "mag":
+        return None, None, f"{name} left out: part-{entities['part']} is no magnitude image."
+    twin = next((run for run in before if run.entities == entities), None)
+    if twin is not None:
+        fault = f"{name} cannot be told from {twin.path.name} by BIDS entities: rename one"
+        return None, *_unless_warned(settings, f"{fault} (run-1, run-2).", name)
+    bval, bvec = (queries.nearest(layout, image, extension) for extension in (".bval", ".bvec"))
+    fault = _gradient_fault(path, bval, bvec)
+    if fault:
+        return None, *_unless_warned(settings, f"{name}: {fault}", name)
+    weighted = _weighted_volumes(bval)
+    if weighted < MIN_WEIGHTED_VOLUMES:
+        note = (
+            f"{name} left out: {weighted} volumes with b > {WEIGHTED_ABOVE:g} s/mm² in "
+            f"{bval.name}, and a tensor needs {MIN_WEIGHTED_VOLUMES}."
+        )
+        return None, None, note
+    metadata: dict[str, Any] = image.get_metadata()
+    pe = phase_encoding(metadata)
+    readout = readout_time(metadata, path, pe.value, settings.fallback_total_readout_time)
+    sidecar = queries.nearest(layout, image, ".json")
+    missing = {
+        what: fact
+        for what, fact in (("phase-encoding direction", pe), ("readout time", readout))
+        if fact.value is None
+    }
+    route, reason, fault = "synth", "displacement estimated against the synthetic FA", None
+    if settings.sdc == "none":
+        route, reason = "none", "--sdc none"
+    elif missing:
+        route, reason = "none", f"cannot be corrected without {' and '.join(missing)}"
+        if settings.sdc_on_failure == "error":
+            where = sidecar or path.with_name(f"{path.name.split('.')[0]}.json")
+            fault = _metadata_fault(name, _relative(settings, where), missing.values())
+    run = DiffusionRun(
+        path=path,
+        bval=bval,
+        bvec=bvec,
+        sidecar=sidecar,
+        entities=entities,
+        pe_direction=pe.value,
+        pe_source=pe.source,
+        readout_time=readout.value,
+        readout_source=readout.source,
+        route=route,
+        reason=reason,
+    )
+    return run, fault, None
+
+
+def _metadata_fault(name: str, sidecar: str, missing: Iterable[Fact]) -> str:
+    return (
+        f"{name} cannot be corrected. {sidecar}: {'; '.join(fact.source for fact in missing)}. "
+        f"To correct it: {'; '.join(fact.remedy for fact in missing)}. To process it uncorrected: "
+        "--sdc-on-failure warn (only such runs) or --sdc none (all runs)."
+    )
+
+
+def _unless_warned(settings: Settings, fault: str, name: str) -> tuple[str | None, str | None]:
+    """A fault that forbids processing a run stops everything, or leaves it out with a note."""
+    if settings.sdc_on_failure == "warn":
+        return None, f"{name} left out: {fault}"
+    return f"{fault} Or leave this run out: --sdc-on-failure warn.", f"{name} left out: {fault}"
+
+
+def _gradient_fault(path: Path, bval: Path | None, bvec: Path | None) -> str | None:
+    stem = path.name.split(".")[0]
+    for kind, found in (("bval", bval), ("bvec", bvec)):
+        if found is None:
+            return f"no gradient file: {stem}.{kind} must lie beside it (or a level higher)."
+        if not found.stat().st_size:
+            return f"its gradient file {found.name} is empty."
+    try:
+        _weighted_volumes(bval)
+    except ValueError:
+        return f"its gradient file {bval.name} does not hold numbers only."
+    return None
+
+
+def _weighted_volumes(bval: Path) -> int:
+    return sum(float(value) > WEIGHTED_ABOVE for value in bval.read_text().split())
+
+
+def _relative(settings: Settings, path: str | Path) -> str:
+    path = Path(path)
+    inside = settings.bids_dir in path.parents
+    return path.relative_to(settings.bids_dir).as_posix() if inside else str(path)

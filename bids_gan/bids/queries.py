@@ -1,0 +1,177 @@
+"""What the dataset holds: people, sessions, images (through pybids)."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bids_gan.errors import DataError, UsageError
+from bids_gan.settings import Settings
+
+if TYPE_CHECKING:
+    from bids.layout import BIDSFile, BIDSLayout
+
+EXTENSIONS = [".nii.gz", ".nii"]
+_NOT_RAW = r"^/(derivatives|code|sourcedata|stimuli|models)(/|$)"
+#: what is looked for; ``--bids-filter-file`` adds to these or replaces them
+QUERIES: dict[str, dict[str, Any]] = {
+    "t1w": {"datatype": "anat", "suffix": "T1w", "extension": EXTENSIONS},
+    "dwi": {"datatype": "dwi", "suffix": "dwi", "extension": EXTENSIONS},
+}
+
+
+def list_labels(folder: Path, prefix: str) -> list[str]:
+    """Labels of the sub-folders named ``<prefix><label>``, sorted."""
+    return sorted(
+        entry.name.removeprefix(prefix) for entry in folder.glob(f"{prefix}*") if entry.is_dir()
+    )
+
+
+def select_participants(settings: Settings) -> list[str]:
+    """People to process.
+
+    Raises
+    ------
+    UsageError
+        A label of ``--participant-label`` or ``--session-label`` is not in the dataset.
+    DataError
+        The dataset holds nobody.
+    """
+    existing = list_labels(settings.bids_dir, "sub-")
+    if not existing:
+        raise DataError(
+            f"{settings.bids_dir} holds no 'sub-<label>' folder: is it the root of the dataset?"
+        )
+    chosen = list(dict.fromkeys(settings.participant_label)) or existing
+    _check_labels("--participant-label", chosen, existing)
+    sessions = {
+        label
+        for subject in chosen
+        for label in list_labels(settings.bids_dir / f"sub-{subject}", "ses-")
+    }
+    _check_labels("--session-label", settings.session_label, sorted(sessions))
+    return chosen
+
+
+def open_layout(settings: Settings) -> BIDSLayout:
+    """Index the dataset, or open the index in ``--bids-database-dir``.
+
+    Raises
+    ------
+    DataError
+        The folder is no BIDS dataset, or one of its JSON files cannot be read.
+    """
+    from bids.exceptions import BIDSValidationError
+    from bids.layout import BIDSLayout, BIDSLayoutIndexer
+
+    database = settings.bids_database_dir
+    # a kept index must know everybody; a passing one only those who are asked for
+    wanted = settings.participant_label if database is None else ()
+    ignore = [
+        re.compile(r"^/(derivatives|code|sourcedata|stimuli|models)(/|$)"),
+        re.compile(r"/\."),
+    ]
+    if settings.bids_dir in settings.output_dir.parents:
+        inside = settings.output_dir.relative_to(settings.bids_dir).as_posix()
+        ignore.append(re.compile(rf"^/{re.escape(inside)}(/|$)"))
+    if wanted:
+        labels = "|".join(re.escape(label) for label in wanted)
+        ignore.append(re.compile(rf"^/sub-(?!({labels})(/|$))"))
+    try:
+        return BIDSLayout(
+            settings.bids_dir,
+            validate=True,
+            database_path=database,
+            indexer=BIDSLayoutIndexer(validate=False, ignore=ignore),
+        )
+    except BIDSValidationError as err:
+        fault = str(err).splitlines()[0]
+        raise DataError(
+            f"{settings.bids_dir} is not a BIDS dataset: {fault} "
+            "A dataset_description.json with at least 'Name' and 'BIDSVersion' is needed."
+        ) from err
+    except OSError as err:  # pybids names the JSON file that it could not decode
+        raise DataError(f"{settings.bids_dir} cannot be indexed: {err}") from err
+
+
+def load_filters(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Queries for ``t1w`` and ``dwi``, with those of ``--bids-filter-file`` on top.
+
+    Values are those of pybids: a text, a list of texts, ``null`` for "without this entity",
+    or ``"Query.ANY"``, ``"Query.NONE"``, ``"Query.OPTIONAL"``.
+
+    Raises
+    ------
+    UsageError
+        The file is not JSON, or names other images than ``t1w`` and ``dwi``.
+    """
+    path = settings.bids_filter_file
+    if path is None:
+        return QUERIES
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
+        raise UsageError(f"--bids-filter-file {path} is not valid JSON: {err}.") from err
+    unknown = sorted(set(content) - set(QUERIES)) if isinstance(content, dict) else [str(content)]
+    if unknown or not all(isinstance(query, dict) for query in content.values()):
+        raise UsageError(
+            f"--bids-filter-file {path} must map 't1w' and 'dwi' to BIDS entities, as in "
+            f'{{"t1w": {{"acquisition": "mprage"}}}}'
+            + (f"; not accepted: {', '.join(unknown)}." if unknown else ".")
+        )
+    return {
+        kind: {
+            **query,
+            **{entity: _query_value(v) for entity, v in content.get(kind, {}).items()},
+        }
+        for kind, query in QUERIES.items()
+    }
+
+
+def find_images(layout: BIDSLayout, query: dict[str, Any], subject: str) -> list[BIDSFile]:
+    """Images of one person that a query matches, sorted by path.
+
+    Raises
+    ------
+    UsageError
+        The query names an entity that no file of the dataset has.
+    """
+    try:
+        found = layout.get(subject=subject, **query)
+    except ValueError as err:
+        raise UsageError(
+            f"--bids-filter-file: {' '.join(str(err).split())} (query: {query})."
+        ) from err
+    return sorted(found, key=lambda image: image.path)
+
+
+def nearest(layout: BIDSLayout, image: BIDSFile, extension: str) -> Path | None:
+    """File with the same name and another extension, or the closest that applies (inheritance)."""
+    path = layout.get_nearest(image.path, extension=extension, suffix="dwi")
+    return None if path is None else Path(path)
+
+
+def _query_value(value: Any) -> Any:
+    from bids.layout import Query
+
+    if isinstance(value, list):
+        return [_query_value(item) for item in value]
+    if value is None:
+        return Query.NONE
+    if isinstance(value, str) and value.startswith("Query."):
+        try:
+            return Query[value.removeprefix("Query.")]
+        except KeyError:
+            raise UsageError(f"--bids-filter-file: pybids knows no {value}.") from None
+    return value
+
+
+def _check_labels(option: str, wanted, existing: list[str]) -> None:
+    unknown = [label for label in wanted if label not in existing]
+    if unknown:
+        shown = ", ".join(existing[:20]) + (", ..." if len(existing) > 20 else "")
+        raise UsageError(
+            f"{option}: {', '.join(unknown)} not in the dataset; it has {shown or 'none'}."
+        )
