@@ -2,6 +2,7 @@ import hashlib
 import json
 import subprocess
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -11,7 +12,8 @@ import pytest
 from bids_gan.diffusion.gradients import load_gradients
 from bids_gan.distortion.unwarp import correct_series
 from bids_gan.geometry import resample
-from bids_gan.simulate.demo import READOUT_TIME, direction_label, write_demo
+from bids_gan.simulate.demo import READOUT_TIME, direction_label, scan_diffusion, write_demo
+from bids_gan.simulate.person import simulate_person
 
 RUN = "sub-01/dwi/sub-01_dir-AP"
 TRUTH = Path("derivatives/truth")
@@ -93,6 +95,16 @@ def test_truth_of_both_grids_agrees_through_the_head_movement(demo):
     expected = np.asarray(own.dataobj)
     np.testing.assert_allclose(moved(matrix), expected, atol=1e-4)
     assert np.abs(moved(np.linalg.inv(matrix)) - expected).max() > 0.2
+
+
+def test_fibre_directions_turn_with_the_head():
+    person = simulate_person(seed=1, spacing=4.0)
+    upwards = np.zeros_like(person.direction)
+    upwards[..., 2] = person.mask
+    scan = scan_diffusion(replace(person, direction=upwards), seed=1)
+    expected = np.linalg.inv(scan.dwi_to_t1w)[:3, :3] @ (0, 0, 1)
+    assert np.abs(expected[:2]).max() > 0.01
+    np.testing.assert_allclose(scan.direction[scan.mask].mean(axis=0), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
