@@ -1,0 +1,194 @@
+"""From a T1w as the scanner wrote it to a clean brain on a 1 mm grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+
+from bids_gan.anatomy.segment import (
+    BRAINSTEM,
+    CEREBELLAR_WHITE,
+    CSF,
+    WHITE,
+    brain_mask,
+    tissue_probabilities,
+)
+from bids_gan.anatomy.template import affine_to_template
+from bids_gan.errors import DataError
+from bids_gan.geometry import box_grid, resample, to_ras, voxel_sizes
+from bids_gan.itk import to_ants
+
+if TYPE_CHECKING:
+    from torch import nn
+
+#: spacing of the grid on which the networks work, mm
+SPACING = 1.0
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A person's anatomy on a RAS+ 1 mm grid around the head.
+
+    Attributes
+    ----------
+    t1w : (I, J, K) float32 array
+        Without bias field; white matter has mean 1.
+    mask : (I, J, K) bool array
+        Brain.
+    tissue : (I, J, K) uint8 array
+        0 outside, 1 CSF, 2 grey matter, 3 white matter.
+    white : (I, J, K) float32 array
+        Probability of white matter, brainstem and cerebellum included.
+    affine : (4, 4) array
+        Voxel to world (mm).
+    to_mni : (4, 4) array
+        World to MNI152 world (mm), affine.
+    """
+
+    t1w: np.ndarray
+    mask: np.ndarray
+    tissue: np.ndarray
+    white: np.ndarray
+    affine: np.ndarray
+    to_mni: np.ndarray
+
+
+def check_volume(img: nib.Nifti1Image, name: str = "the T1w") -> nib.Nifti1Image:
+    """Return a 3D image that can be worked with.
+
+    Raises
+    ------
+    DataError
+        When it is not 3D, has no extent, or holds nothing but one value or NaN.
+    """
+    img = nib.funcs.squeeze_image(img)
+    if img.ndim != 3 or min(img.shape) < 16:
+        raise DataError(f"{name}: shape {img.shape}; a 3D volume of 16 or more slices is needed")
+    zooms = voxel_sizes(img.affine)
+    if not np.all(np.isfinite(img.affine)) or zooms.min() < 1e-3:
+        raise DataError(f"{name}: voxel sizes {zooms.round(4).tolist()} mm are not possible")
+    data = np.nan_to_num(img.get_fdata(dtype=np.float32), posinf=0, neginf=0)
+    if data.max() <= data.min():
+        raise DataError(f"{name}: all voxels have the value {data.flat[0]:g}; the image is empty")
+    return nib.Nifti1Image(data, img.affine)
+
+
+def prepare_t1w(
+    img: nib.Nifti1Image,
+    network: nn.Module,
+    *,
+    mask: nib.Nifti1Image | None = None,
+    name: str = "the T1w",
+    precision: str = "auto",
+) -> Anatomy:
+    """Bias field, brain mask, tissues and the affine to the template.
+
+    Parameters
+    ----------
+    img : image
+        T1w in any orientation and of any voxel size, whole head or skull-stripped.
+    network : module
+        The anatomy network; see :mod:`bids_gan.anatomy.segment`.
+    mask : image, optional
+        A brain mask to use instead of the network's.
+    name : str
+        Of the image, for error messages.
+    precision : {'auto', 'bf16', 'fp32'}
+
+    Returns
+    -------
+    Anatomy
+
+    Raises
+    ------
+    DataError
+        When the image is unusable or no brain is found in it.
+    """
+    head, affine = _working_grid(check_volume(img, name))
+    probabilities = tissue_probabilities(network, head / _rough_white(head), precision)
+    rough = _checked(brain_mask(probabilities), name)
+    head = head / _bias_field(head, rough, affine)
+    head /= _white_mean(head, probabilities, rough)
+    probabilities = tissue_probabilities(network, head, precision)
+    if mask is None:
+        brain = _checked(brain_mask(probabilities), name)
+    else:
+        given = np.asarray(mask.dataobj, np.float32)
+        brain = _checked(resample(given, mask.affine, head.shape, affine) > 0.5, name)
+    head /= _white_mean(head, probabilities, brain)
+    white = probabilities[[WHITE, CEREBELLAR_WHITE, BRAINSTEM]].sum(0) * brain
+    return Anatomy(
+        t1w=head.astype(np.float32),
+        mask=brain,
+        tissue=_three_tissues(probabilities, white, brain),
+        white=white.astype(np.float32),
+        affine=affine,
+        to_mni=affine_to_template(head, brain, affine),
+    )
+
+
+def _working_grid(img: nib.Nifti1Image) -> tuple[np.ndarray, np.ndarray]:
+    """Put the image on a RAS+ 1 mm grid, without interpolation when it is on one already."""
+    ras = to_ras(img)
+    data = np.asarray(ras.dataobj, np.float32)
+    foreground = data > 0.08 * np.percentile(data[data > data.min()], 99)
+    box = np.argwhere(foreground)
+    if np.allclose(ras.affine[:3, :3], np.eye(3) * SPACING, atol=0.01):
+        low = np.maximum(box.min(0) - 2, 0)
+        high = box.max(0) + 3
+        affine = ras.affine.copy()
+        affine[:3, 3] = nib.affines.apply_affine(ras.affine, low)
+        return data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))], affine
+    shape, grid = box_grid(foreground, ras.affine, SPACING, 2.0)
+    cubic = resample(data, ras.affine, shape, grid, order=3)
+    return np.maximum(cubic, 0), grid
+
+
+def _rough_white(head: np.ndarray) -> float:
+    """Intensity near that of white matter, before anything is known of the image."""
+    foreground = head[head > 0.1 * np.percentile(head, 99.5)]
+    return float(np.percentile(foreground, 75))
+
+
+def _white_mean(head: np.ndarray, probabilities: np.ndarray, brain: np.ndarray) -> float:
+    inside = brain & (probabilities[WHITE] > 0.8)
+    return float(head[inside].mean()) if inside.any() else float(np.percentile(head[brain], 80))
+
+
+def _checked(brain: np.ndarray, name: str) -> np.ndarray:
+    millilitres = brain.sum() * SPACING**3 / 1000
+    if not 300 < millilitres < 2500:
+        raise DataError(
+            f"{name}: the brain found in it has {millilitres:.0f} ml, 300 to 2500 are possible; "
+            "look at the image, or give a mask with --derivatives"
+        )
+    return brain
+
+
+def _bias_field(head: np.ndarray, brain: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """N4 bias field, estimated inside the brain at 2 mm (it is smooth), mean 1 there."""
+    import ants
+
+    shape, grid = box_grid(brain, affine, 2.0, 4.0)
+    field = ants.n4_bias_field_correction(
+        to_ants(np.maximum(resample(head, affine, shape, grid), 1e-3), grid),
+        mask=to_ants(resample(brain.astype(np.float32), affine, shape, grid) > 0.5, grid),
+        shrink_factor=2,
+        convergence={"iters": [40, 40, 30], "tol": 1e-5},
+        return_bias_field=True,
+    ).numpy()
+    field = resample(field, grid, head.shape, affine, cval=np.nan)
+    outside = np.isnan(field)
+    field[outside] = np.median(field[~outside])
+    return np.maximum(field / field[brain].mean(), 0.1)
+
+
+def _three_tissues(probabilities, white, brain) -> np.ndarray:
+    grey = 1 - probabilities[0] - probabilities[CSF] - white
+    # what little background remains inside the mask is fluid at its rim
+    fluid = probabilities[CSF] + probabilities[0]
+    labels = np.argmax(np.stack([fluid, grey, white]), axis=0) + 1
+    return np.where(brain, labels, 0).astype(np.uint8)

@@ -1,0 +1,118 @@
+"""``bids-gan-model``: the workshop in which the generators are made."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from bids_gan import __version__
+from bids_gan.errors import BidsGanError
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Parser of ``bids-gan-model``."""
+    parser = argparse.ArgumentParser(
+        prog="bids-gan-model", description="Make, measure and list generators."
+    )
+    parser.add_argument("--version", action="version", version=f"bids-gan {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    pairs = commands.add_parser(
+        "pairs", help="T1w + pseudo-target pairs from a BIDS dataset and a template"
+    )
+    pairs.add_argument("bids_dir", type=Path, help="BIDS dataset with T1w images")
+    pairs.add_argument("output_dir", type=Path)
+    pairs.add_argument("--template", type=Path, required=True, help="mean FA image in MNI space")
+    pairs.add_argument("--participant-label", nargs="+", default=None)
+
+    train = commands.add_parser("train", help="train a model by a recipe")
+    train.add_argument("recipe", help="name of a recipe of the package, or a TOML file")
+    train.add_argument("--data", type=Path, required=True, help="training data folder")
+    train.add_argument("--output", type=Path, required=True, help="folder of the run")
+    train.add_argument("--steps", type=int, default=None, help="instead of the recipe's number")
+    train.add_argument("--threads", type=int, default=None, help="processor threads")
+
+    evaluate = commands.add_parser(
+        "evaluate", help="synthetic against measured FA of a person, beside baselines"
+    )
+    evaluate.add_argument("t1w", type=Path)
+    evaluate.add_argument("measured_fa", type=Path, help="undistorted FA in the same world space")
+    evaluate.add_argument("--mask", type=Path, required=True, help="where to score, on FA's grid")
+    evaluate.add_argument("--template", type=Path, required=True, help="mean FA image, MNI space")
+    evaluate.add_argument("--model", default="t1w-to-fa")
+
+    commands.add_parser("list", help="released models")
+    show = commands.add_parser("show", help="print a model's card")
+    show.add_argument("model", help="name, or path of a .safetensors file")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run ``bids-gan-model``; returns the exit code."""
+    options = get_parser().parse_args(argv)
+    try:
+        return COMMANDS[options.command](options)
+    except BidsGanError as error:
+        print(f"bids-gan-model: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _pairs(options: argparse.Namespace) -> int:
+    from bids_gan.simulate.pairs import write_pairs
+
+    write_pairs(
+        options.bids_dir, options.output_dir, options.template, options.participant_label
+    )
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    import torch
+
+    from bids_gan.models.recipe import read_recipe, run_recipe
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    card = run_recipe(read_recipe(options.recipe), options.data, options.output, options.steps)
+    print(f"wrote {card.weights}")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from bids_gan.evaluate.synthesis import evaluate_person
+
+    print(
+        evaluate_person(
+            options.t1w, options.measured_fa, options.mask, options.template, options.model
+        )
+    )
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    from bids_gan.models.registry import released_cards
+
+    for card in released_cards():
+        print(f"{card.name:12} {card.version:8} {' + '.join(card.inputs)} -> {card.target}")
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from bids_gan.models.registry import find_card
+
+    print(json.dumps(find_card(options.model).text, indent=2))
+    return 0
+
+
+COMMANDS = {
+    "pairs": _pairs,
+    "train": _train,
+    "evaluate": _evaluate,
+    "list": _list,
+    "show": _show,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

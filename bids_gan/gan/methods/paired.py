@@ -1,0 +1,103 @@
+"""Paired image-to-image translation: regression with a small conditional adversarial term.
+
+pix2pix (Isola et al. 2017, https://arxiv.org/abs/1611.07004) with the weights turned round: the
+image term leads and the discriminator only keeps the texture honest. The generator has two output
+channels, value and log-scale, so that each voxel comes with its expected error.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from bids_gan.gan.losses import adversarial
+from bids_gan.gan.losses.image import laplace_nll, masked_l1
+
+
+def split_heads(output: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn raw generator output into value in [0, 1] and log of the Laplace scale."""
+    value, log_scale = output.float().chunk(2, dim=1)
+    return value.sigmoid(), log_scale.clamp(-7.0, 0.0)
+
+
+class Paired:
+    """Train a generator on aligned pairs.
+
+    Parameters
+    ----------
+    generator : module
+        Maps (N, C, D, H, W) to two channels.
+    discriminator : module, optional
+        Sees first input channel and image; without it this is plain regression.
+    adversarial_weight : float
+    adversarial_start : int
+        Step from which the discriminator takes part.
+    learning_rate : float
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module | None = None,
+        adversarial_weight: float = 0.0,
+        adversarial_start: int = 0,
+        learning_rate: float = 5e-4,
+    ):
+        self.generator = generator
+        self.discriminator = discriminator
+        self.adversarial_weight = adversarial_weight
+        self.adversarial_start = adversarial_start
+        self.modules = {"generator": generator}
+        self.optimisers = {
+            "generator": torch.optim.AdamW(generator.parameters(), learning_rate, (0.9, 0.99))
+        }
+        if discriminator is not None:
+            self.modules["discriminator"] = discriminator
+            self.optimisers["discriminator"] = torch.optim.Adam(
+                discriminator.parameters(), 4e-4, (0.5, 0.999)
+            )
+
+    def losses(self, batch: dict[str, Tensor], step: int) -> dict[str, dict[str, Tensor]]:
+        """Return the loss terms of each module; the loop sums and descends them.
+
+        Parameters
+        ----------
+        batch : dict
+            ``input`` (N, C, ...), ``target`` (N, 1, ...), ``mask`` (N, 1, ...).
+        step : int
+        """
+        mask = batch["mask"]
+        value, log_scale = split_heads(self.generator(batch["input"]))
+        error = (value - batch["target"]).abs()
+        terms = {
+            "l1": masked_l1(value, batch["target"], mask),
+            # the scale head learns from the error and must not excuse it
+            "scale": 0.05 * laplace_nll(error.detach(), log_scale, mask),
+        }
+        result = {"generator": terms}
+        if self.discriminator is not None and step >= self.adversarial_start:
+            condition = batch["input"][:, :1]
+            fake = torch.cat([condition, value * mask], dim=1)
+            real = torch.cat([condition, batch["target"] * mask], dim=1)
+            self.discriminator.requires_grad_(False)
+            terms["adversarial"] = self.adversarial_weight * adversarial.generator_loss(
+                self.discriminator(fake).float()
+            )
+            self.discriminator.requires_grad_(True)
+            result["discriminator"] = {
+                "critic": adversarial.discriminator_loss(
+                    self.discriminator(real).float(), self.discriminator(fake.detach()).float()
+                )
+            }
+        return result
+
+    @torch.no_grad()
+    def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
+        """Validation numbers of a whole volume: masked L1 and Pearson correlation."""
+        value, _ = split_heads(network(batch["input"]))
+        inside = batch["mask"] > 0.5
+        both = torch.stack([value[inside], batch["target"][inside]])
+        return {
+            "l1": float((both[0] - both[1]).abs().mean()),
+            "r": float(torch.corrcoef(both)[0, 1]),
+        }

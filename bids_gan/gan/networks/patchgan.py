@@ -1,0 +1,41 @@
+"""Patch discriminator: judges overlapping patches instead of whole volumes."""
+
+from __future__ import annotations
+
+import itertools
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+class PatchDiscriminator(nn.Module):
+    """3D PatchGAN with spectral normalisation, C64-C128-C256-C512 in Isola's notation at base 64.
+
+    Parameters
+    ----------
+    in_channels : int
+        Channels of condition and image together.
+    base : int
+        Channels of the first layer.
+    layers : int
+        Number of stride-2 layers; 3 give a receptive field of 70 voxels.
+
+    Notes
+    -----
+    The layer before the last has stride 1, which is what makes the receptive field 70 and not 94
+    (Isola et al. 2017, https://arxiv.org/abs/1611.07004). Spectral normalisation replaces instance
+    normalisation, whose statistics would depend on the crop.
+    """
+
+    def __init__(self, in_channels: int, base: int = 32, layers: int = 3):
+        super().__init__()
+        widths = [in_channels, *(base * 2**i for i in range(layers + 1))]
+        blocks: list[nn.Module] = []
+        for index, (a, b) in enumerate(itertools.pairwise(widths)):
+            stride = 2 if index < layers else 1
+            blocks += [spectral_norm(nn.Conv3d(a, b, 4, stride, 1)), nn.LeakyReLU(0.2)]
+        self.net = nn.Sequential(*blocks, spectral_norm(nn.Conv3d(widths[-1], 1, 4, 1, 1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return one realism score a patch, (N, 1, D', H', W')."""
+        return self.net(x)

@@ -1,0 +1,162 @@
+"""T1w-like images of random contrast from whole-head label maps.
+
+Label values follow FreeSurfer inside the head; values from 500 on are tissue outside the brain.
+The anatomy network learns from these images alone, so it depends on no scanner's contrast
+(domain randomisation, Billot et al. 2023, https://arxiv.org/abs/2107.09559).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import torch
+from torch import Tensor
+
+from bids_gan.gan.training.augment import (
+    patch_coordinates,
+    random_appearance,
+    random_matrix,
+    sample,
+    smooth_noise,
+)
+
+TISSUES = (
+    "background",
+    "CSF",
+    "cortical grey",
+    "deep grey",
+    "white",
+    "cerebellar grey",
+    "cerebellar white",
+    "brainstem",
+)
+
+#: FreeSurfer label -> (tissue index, mean T1w intensity relative to white matter)
+BRAIN_LABELS = {
+    2: (4, 1.0), 3: (2, 0.68), 4: (1, 0.2), 5: (1, 0.2), 7: (6, 0.98), 8: (5, 0.68),
+    10: (3, 0.86), 11: (3, 0.72), 12: (3, 0.8), 13: (3, 0.92), 14: (1, 0.2), 15: (1, 0.2),
+    16: (7, 0.92), 17: (2, 0.68), 18: (2, 0.7), 24: (1, 0.2), 25: (4, 0.85), 26: (3, 0.75),
+    28: (3, 0.9), 30: (1, 0.3), 72: (1, 0.2), 85: (4, 0.85), 136: (3, 0.7), 163: (3, 0.7),
+}  # fmt: skip
+RIGHT_TO_LEFT = {
+    41: 2, 42: 3, 43: 4, 44: 5, 46: 7, 47: 8, 49: 10, 50: 11, 51: 12, 52: 13, 53: 17, 54: 18,
+    57: 25, 58: 26, 60: 28, 62: 30, 137: 136, 164: 163,
+}  # fmt: skip
+FIRST_OUTSIDE = 500
+
+
+def load_label_map(path: Path) -> np.ndarray:
+    """Read a label map as RAS+ (I, J, K) int16 with left and right labels merged.
+
+    Raises
+    ------
+    ValueError
+        For a brain label that has no tissue assigned.
+    """
+    labels = np.asanyarray(nib.as_closest_canonical(nib.load(path)).dataobj).astype(np.int16)
+    for right, left in RIGHT_TO_LEFT.items():
+        labels[labels == right] = left
+    unknown = set(np.unique(labels[labels < FIRST_OUTSIDE])) - set(BRAIN_LABELS) - {0}
+    if unknown:
+        raise ValueError(f"{path}: labels {sorted(unknown)} have no tissue assigned")
+    return labels
+
+
+def tissue_table(size: int = 1024) -> np.ndarray:
+    """Lookup table from label value to tissue index (outside tissue is background)."""
+    table = np.zeros(size, np.int64)
+    for label, (tissue, _) in BRAIN_LABELS.items():
+        table[label] = tissue
+    return table
+
+
+def random_contrast(rng: np.random.Generator, size: int = 1024) -> np.ndarray:
+    """Lookup table from label value to a random mean intensity.
+
+    Two thirds resemble a T1w image with wide jitter; one third is arbitrary, which keeps the
+    network from relying on any order of the tissues. Tissue outside the brain is always arbitrary.
+    """
+    table = rng.uniform(0.0, 1.5, size)
+    table[0] = rng.uniform(0, 0.1)
+    if rng.random() < 0.67:
+        spread = rng.uniform(0.7, 1.3)
+        shift = rng.normal(0, 0.06, len(TISSUES))
+        for label, (tissue, mean) in BRAIN_LABELS.items():
+            value = 1 - spread * (1 - mean) + shift[tissue] + rng.normal(0, 0.03)
+            table[label] = max(value, 0.02)
+    return table
+
+
+class LabelPatches:
+    """Training batches of simulated images with their tissues.
+
+    Parameters
+    ----------
+    maps : list of (I, J, K) int16 arrays
+        RAS+, 1 mm; see :func:`load_label_map`.
+    patch : int
+        Edge of the cube in voxels.
+    seed : int
+    """
+
+    def __init__(self, maps: list[np.ndarray], patch: int = 96, seed: int = 0):
+        self.maps = [torch.as_tensor(m).unsqueeze(0) for m in maps]
+        self.heads = [np.argwhere(m[::4, ::4, ::4] > 0) * 4 for m in maps]
+        self.brains = [
+            np.argwhere((m[::4, ::4, ::4] > 0) & (m[::4, ::4, ::4] < FIRST_OUTSIDE)) * 4
+            for m in maps
+        ]
+        self.patch = patch
+        self.seed = seed
+        self.tissues = torch.as_tensor(tissue_table())
+
+    def batch(self, step: int) -> dict[str, Tensor]:
+        """Batch of `step`: ``input`` (1, 1, p, p, p) float32, ``labels`` (1, p, p, p) int64."""
+        rng = np.random.default_rng([self.seed, step])
+        person = int(rng.integers(len(self.maps)))
+        places = self.brains[person] if rng.random() < 0.85 else self.heads[person]
+        centre = places[rng.integers(len(places))] + rng.uniform(-8, 8, 3)
+        coordinates = patch_coordinates(centre, random_matrix(rng, 20, 0.2), self.patch)
+        warp = rng.uniform(0, 4) * smooth_noise(rng, self.patch, 6, channels=3)
+        labels = sample(self.maps[person], coordinates + warp.movedim(0, -1), mode="nearest")
+        return self.render(labels.squeeze(0).round().long(), rng)
+
+    def render(self, labels: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Give label values (p, p, p) a random appearance."""
+        tissues = self.tissues[labels]
+        if rng.random() < 0.35:
+            labels = self._strip(labels, tissues, rng)
+        means = torch.as_tensor(random_contrast(rng), dtype=torch.float32)
+        texture = rng.uniform(0.0, 0.06) * smooth_noise(rng, self.patch, self.patch // 3)
+        image = means[labels].unsqueeze(0) * (1 + texture)
+        image = _soften(image, float(rng.uniform(0.35, 0.75)))
+        image = random_appearance(image, rng)
+        image = image * float(np.exp(rng.uniform(-0.45, 0.45)))
+        return {"input": image.unsqueeze(0), "labels": tissues.unsqueeze(0)}
+
+    @staticmethod
+    def _strip(labels: Tensor, tissues: Tensor, rng: np.random.Generator) -> Tensor:
+        """Remove what is not brain, with or without the fluid around it."""
+        keep = (tissues > 0) if rng.random() < 0.5 else (tissues > 1)
+        grown = torch.nn.functional.max_pool3d(
+            keep[None, None].float(), 3, stride=1, padding=1
+        ).squeeze()
+        return torch.where((grown > 0) & (labels < FIRST_OUTSIDE), labels, 0)
+
+
+def _soften(image: Tensor, sigma: float) -> Tensor:
+    """Separable Gaussian of three taps: partial volume at tissue borders."""
+    side = float(np.exp(-0.5 / sigma**2))
+    kernel = torch.tensor([side, 1.0, side]) / (1 + 2 * side)
+    x = image.unsqueeze(0)
+    for axis in range(3):
+        shape = [1, 1, 1, 1, 1]
+        shape[2 + axis] = 3
+        pad = [0] * 6
+        pad[2 * (2 - axis)] = pad[2 * (2 - axis) + 1] = 1
+        x = torch.nn.functional.conv3d(
+            torch.nn.functional.pad(x, pad, mode="replicate"), kernel.reshape(shape)
+        )
+    return x.squeeze(0)

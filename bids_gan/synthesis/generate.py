@@ -1,0 +1,119 @@
+"""From a prepared anatomy to a synthetic contrast with its uncertainty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bids_gan.gan.inference import run_network
+
+if TYPE_CHECKING:
+    from bids_gan.anatomy.prepare import Anatomy
+    from bids_gan.models.registry import Model
+
+#: border around the brain, voxels
+MARGIN = 4
+
+
+@dataclass(frozen=True)
+class SyntheticImage:
+    """A synthetic contrast on the anatomy's grid, cropped to the brain.
+
+    Attributes
+    ----------
+    mean : (I, J, K) float32 array
+        Zero outside the brain.
+    std : (I, J, K) float32 array
+        Expected standard deviation of the error, from the generator's Laplace scale.
+    affine : (4, 4) array
+        Voxel to world (mm).
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    affine: np.ndarray
+
+
+def crop_to_brain(anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """T1w (zero outside the brain) and mask in the brain's box, and the affine of the box."""
+    corners = np.argwhere(anatomy.mask)
+    low = np.maximum(corners.min(0) - MARGIN, 0)
+    high = corners.max(0) + MARGIN + 1
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    affine = anatomy.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ low
+    mask = anatomy.mask[box]
+    return np.where(mask, anatomy.t1w[box], 0).astype(np.float32), mask, affine
+
+
+def synthesise(
+    anatomy: Anatomy, model: Model, *, precision: str = "auto", device: str = "cpu"
+) -> SyntheticImage:
+    """Run a generator on a person's anatomy.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    model : Model
+        With inputs T1w and position, and the outputs value and log-scale.
+    precision : {'auto', 'bf16', 'fp32'}
+    device : str
+    """
+    import torch
+
+    from bids_gan.gan.methods.paired import split_heads
+    from bids_gan.gan.training.pairs import grid_coordinates, position_channels
+
+    t1w, mask, affine = crop_to_brain(anatomy)
+    position = position_channels(grid_coordinates(t1w.shape), anatomy.to_mni @ affine)
+    inputs = torch.cat([torch.as_tensor(t1w)[None], position * torch.as_tensor(mask)]).numpy()
+    raw = run_network(model.network, inputs, precision, device)
+    value, log_scale = split_heads(raw[None])
+    # a Laplace law of scale b has standard deviation b * sqrt(2)
+    std = np.sqrt(2) * log_scale[0, 0].exp().numpy()
+    return SyntheticImage(
+        mean=np.where(mask, value[0, 0].numpy(), 0).astype(np.float32),
+        std=np.where(mask, std, 0).astype(np.float32),
+        affine=affine,
+    )
+
+
+def appearance(anatomy: Anatomy) -> dict[str, float]:
+    """What the generator's input looks like, in numbers that its training range is known for.
+
+    Returns
+    -------
+    dict
+        Mean grey and CSF intensity (white matter is 1), spread of white and grey matter, brain
+        volume in ml.
+    """
+    t1w, tissue = anatomy.t1w, anatomy.tissue
+    voxel = abs(np.linalg.det(anatomy.affine[:3, :3])) / 1000
+    return {
+        "grey_mean": float(t1w[tissue == 2].mean()),
+        "csf_mean": float(t1w[tissue == 1].mean()),
+        "white_sd": float(t1w[tissue == 3].std()),
+        "grey_sd": float(t1w[tissue == 2].std()),
+        "brain_volume_ml": float(anatomy.mask.sum() * voxel),
+    }
+
+
+def out_of_distribution(features: dict[str, float], range_seen: dict[str, list]) -> float:
+    """Root mean square of the features' standard scores against the people trained on.
+
+    Parameters
+    ----------
+    features : dict
+        See :func:`appearance`.
+    range_seen : dict
+        Feature -> [mean, standard deviation], from the model card.
+
+    Returns
+    -------
+    float
+        About 1 for a person like those in training; above 4 the result deserves distrust.
+    """
+    scores = [(features[name] - mean) / sd for name, (mean, sd) in range_seen.items()]
+    return float(np.sqrt(np.mean(np.square(scores))))

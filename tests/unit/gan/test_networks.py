@@ -1,0 +1,65 @@
+"""The generator: shapes, space-to-depth, crop independence, folding."""
+
+import pytest
+import torch
+
+from bids_gan.gan.networks.patchgan import PatchDiscriminator
+from bids_gan.gan.networks.unet import (
+    SpaceToDepthUNet,
+    depth_to_space,
+    fold_batch_norm,
+    space_to_depth,
+)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    net = SpaceToDepthUNet(2, 1, (16, 16, 32))
+    net.train()
+    with torch.no_grad():  # statistics that differ from their initial values
+        for _ in range(3):
+            net(torch.randn(2, 2, 16, 16, 16) * 2 + 1)
+    return net.eval()
+
+
+def test_space_to_depth_loses_nothing():
+    x = torch.arange(2 * 3 * 4 * 6 * 8).reshape(2, 3, 4, 6, 8)
+    y = space_to_depth(x)
+    assert y.shape == (2, 24, 2, 3, 4)
+    assert torch.equal(depth_to_space(y), x)
+    assert set(y[0, :8, 0, 0, 0].tolist()) == set(x[0, 0, :2, :2, :2].flatten().tolist())
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 16), (17, 21, 30), (5, 40, 9)])
+def test_any_size_goes_in_and_comes_out(network, shape):
+    assert network(torch.randn(1, 2, *shape)).shape == (1, 1, *shape)
+
+
+def test_folding_changes_nothing(network):
+    x = torch.randn(1, 2, 24, 16, 32)
+    with torch.no_grad():
+        before = network(x)
+        after = fold_batch_norm(network)(x)
+    assert not any(isinstance(m, torch.nn.BatchNorm3d) for m in network.modules())
+    torch.testing.assert_close(before, after, rtol=1e-4, atol=1e-4)
+
+
+def test_result_does_not_depend_on_the_crop(network):
+    """Far from the border a crop and the whole volume agree: no statistics of the crop enter."""
+    x = torch.randn(1, 2, 16, 16, 160)
+    with torch.no_grad():
+        whole = network(x)[..., 64:96]
+        crop = network(x[..., :128])[..., 64:96]
+    torch.testing.assert_close(whole, crop, rtol=1e-4, atol=1e-5)
+
+
+def test_patch_discriminator_sees_70_voxels():
+    """Receptive field by gradient: which inputs move one output."""
+    critic = PatchDiscriminator(1, base=2)
+    x = torch.randn(1, 1, 96, 96, 96, requires_grad=True)
+    scores = critic(x)
+    middle = tuple(n // 2 for n in scores.shape[2:])
+    scores[(0, 0, *middle)].backward()
+    touched = (x.grad[0, 0] != 0).nonzero()
+    assert (touched.amax(0) - touched.amin(0) + 1).tolist() == [70, 70, 70]
