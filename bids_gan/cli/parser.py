@@ -9,7 +9,7 @@ from typing import Any
 
 from bids_gan import __version__
 from bids_gan.errors import UsageError
-from bids_gan.models.registry import available_targets
+from bids_gan.models.registry import available_targets, find_card
 from bids_gan.settings import CHOICES, Settings, absolute
 
 EPILOG = """\
@@ -31,6 +31,8 @@ def parse_settings(argv: list[str]) -> Settings:
     ------
     UsageError
         An option or a value is unknown, or a named file or folder does not exist.
+    ModelError
+        A generator of ``--model`` does not exist.
     SystemExit
         After ``--help`` and ``--version``.
     """
@@ -39,7 +41,7 @@ def parse_settings(argv: list[str]) -> Settings:
     config_file = given.get("config_file")
     settings = Settings.from_toml(config_file, **given) if config_file else Settings(**given)
     _check_paths(settings)
-    _check_targets(settings)
+    _check_generators(settings)
     return settings
 
 
@@ -117,7 +119,13 @@ def _input_options(parser: argparse.ArgumentParser) -> None:
 def _task_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what to do")
     add = group.add_argument
-    add("--targets", nargs="+", action=_Tuple, metavar="CONTRAST", help=_targets_help())
+    add(
+        "--targets",
+        nargs="+",
+        action=_Tuple,
+        metavar="CONTRAST",
+        help=f"contrasts to synthesise, of {', '.join(_targets())} {_default('targets')}",
+    )
     add(
         "--sdc",
         choices=CHOICES["sdc"],
@@ -140,6 +148,7 @@ def _task_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--model",
         nargs="+",
+        type=_name_or_path,
         action=_Tuple,
         metavar="NAME|PATH",
         help="generators to use in place of the released ones",
@@ -223,6 +232,10 @@ class _NamedPaths(argparse.Action):
         setattr(namespace, self.dest, tuple(pairs))
 
 
+def _name_or_path(model: str) -> str:
+    return str(absolute(model)) if model.endswith((".safetensors", ".json")) else model
+
+
 def _dashes(argv: list[str]) -> list[str]:
     """Accept ``--participant_label`` for ``--participant-label``, and so for every option."""
     return [
@@ -236,17 +249,20 @@ def _default(name: str) -> str:
     return f"(default: {' '.join(value) if isinstance(value, tuple) else value})"
 
 
-def _targets_help() -> str:
-    return f"contrasts to synthesise: {', '.join(available_targets())} {_default('targets')}"
+def _targets() -> tuple[str, ...]:
+    # without FA there is no application: its absence is a missing model, not wrong usage
+    return tuple(dict.fromkeys(("FA", *available_targets())))
 
 
-def _check_targets(settings: Settings) -> None:
-    unknown = sorted(set(settings.targets) - set(available_targets()))
+def _check_generators(settings: Settings) -> None:
+    unknown = sorted(set(settings.targets) - set(_targets()))
     if unknown:
         raise UsageError(
             f"--targets: no generator for {', '.join(unknown)} comes with this version; "
-            f"accepted: {', '.join(available_targets())}."
+            f"accepted: {', '.join(_targets())}."
         )
+    for name in settings.model:
+        find_card(name)
 
 
 def _check_paths(settings: Settings) -> None:

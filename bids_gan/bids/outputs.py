@@ -1,0 +1,242 @@
+"""Names, sidecars and atomic writing of everything that goes into OUTPUT_DIR.
+
+``bids_gan/data/outputs.json`` is the one list of outputs. Its patterns know ``{person}``
+(``sub-01``), ``{folder}`` (``sub-01[/ses-a]``), ``{session}`` (``sub-01[_ses-a]``), ``{run}`` (all
+entities of a diffusion run) and ``{field}`` (those that a field map may carry).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from bids_gan import __version__
+from bids_gan.bids.plan import SessionPlan
+from bids_gan.settings import Settings
+
+#: BIDS entities of diffusion images in the order of the standard, with their short names
+ENTITIES = {
+    "subject": "sub",
+    "session": "ses",
+    "acquisition": "acq",
+    "reconstruction": "rec",
+    "direction": "dir",
+    "run": "run",
+    "part": "part",
+    "chunk": "chunk",
+}
+#: a field map has no entity for these: they become part of its ``acq-``
+_FOLDED = ("acquisition", "reconstruction", "direction", "part", "chunk")
+
+
+@cache
+def outputs() -> dict[str, dict[str, Any]]:
+    """All outputs by key, as written in ``outputs.json``."""
+    return json.loads(files("bids_gan").joinpath("data/outputs.json").read_text())
+
+
+def output_path(key: str, entities: Mapping[str, str], **names: str) -> PurePosixPath:
+    """Path of an output relative to OUTPUT_DIR.
+
+    Parameters
+    ----------
+    key
+        Of ``outputs.json``.
+    entities
+        BIDS entities of the session or diffusion run (``SessionPlan.entities``,
+        ``DiffusionRun.entities``); none for outputs of the whole dataset.
+    names
+        What else the pattern asks for: ``what`` and ``suffix`` of a figure.
+
+    Raises
+    ------
+    ValueError
+        An entity is unknown, or a label holds other characters than letters, digits and ``+``.
+    """
+    for name, label in {**entities, **names}.items():
+        if not re.fullmatch(r"[0-9A-Za-z+]+", str(label)):
+            raise ValueError(f"{name}: {label!r} is not a BIDS label (letters and digits)")
+    parts = _parts(entities) if "subject" in entities else {}
+    return PurePosixPath(outputs()[key]["pattern"].format(**parts, **names))
+
+
+def expected_outputs(session: SessionPlan, settings: Settings) -> list[tuple[PurePosixPath, ...]]:
+    """Files that a successful run leaves, each with what may stand in its place.
+
+    Returns
+    -------
+    list of tuple of PurePosixPath
+        Relative to OUTPUT_DIR; of each tuple one file must exist (a field map is either applied
+        or rejected).
+    """
+    expected = []
+    for key, spec in outputs().items():
+        if spec["scope"] == "session":
+            expected.append((output_path(key, session.entities),))
+        if spec["scope"] != "run" or spec.get("space", "dwi") not in settings.output_spaces:
+            continue
+        keys = (key, spec["instead"]) if "instead" in spec else (key,)
+        for run in session.dwi:
+            if spec.get("route", run.route) == run.route:
+                expected.append(tuple(sorted(output_path(each, run.entities) for each in keys)))
+    return list(dict.fromkeys(expected))
+
+
+def missing_outputs(session: SessionPlan, settings: Settings) -> list[PurePosixPath]:
+    """Expected outputs that are not there."""
+    return [
+        paths[0]
+        for paths in expected_outputs(session, settings)
+        if not any((settings.output_dir / path).is_file() for path in paths)
+    ]
+
+
+def sidecar(
+    key: str,
+    settings: Settings,
+    *,
+    sources: Iterable[Path] = (),
+    reference: Path | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """Content of the JSON file beside an output.
+
+    Parameters
+    ----------
+    key
+        Of ``outputs.json``.
+    settings
+        Of the run.
+    sources
+        Files that the output was made from.
+    reference
+        The T1w, for outputs in its space.
+    more
+        Further keys, which win.
+    """
+    spec = outputs()[key]
+    content: dict[str, Any] = {"Description": spec["description"]}
+    for name, entry in (("Type", "type"), ("Units", "units"), ("SkullStripped", "skull_stripped")):
+        if entry in spec:
+            content[name] = spec[entry]
+    if spec.get("reference") == "T1w":
+        if reference is None:
+            raise ValueError(f"{key} is in the space of the T1w: give it as reference")
+        content["SpatialReference"] = bids_uri(reference, settings)
+    if spec.get("synthetic"):
+        content["Synthetic"] = True
+    content["Sources"] = [bids_uri(source, settings) for source in sources]
+    content["GeneratedBy"] = [{"Name": "bids-gan", "Version": __version__}]
+    return {**content, **more}
+
+
+def bids_uri(path: Path, settings: Settings) -> str:
+    """BIDS URI of a file of OUTPUT_DIR, the dataset, or derivatives that are reused."""
+    places = [("", settings.output_dir), *settings.derivatives, ("raw", settings.bids_dir)]
+    for name, root in places:
+        if root in path.parents:
+            return f"bids:{name}:{path.relative_to(root).as_posix()}"
+    raise ValueError(f"{path} lies in none of {', '.join(str(root) for _, root in places)}")
+
+
+def write_output(
+    key: str,
+    entities: Mapping[str, str],
+    content: Any,
+    settings: Settings,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    **names: str,
+) -> Path:
+    """Write one output whole or not at all, its JSON file first.
+
+    Parameters
+    ----------
+    key, entities, names
+        As in `output_path`.
+    content
+        nibabel image, dict (JSON), text, or the path of a file to copy.
+    settings
+        Of the run.
+    metadata
+        Content of the JSON file beside it (`sidecar`); required unless the output has none.
+
+    Returns
+    -------
+    Path
+        Of the file.
+    """
+    path = settings.output_dir / output_path(key, entities, **names)
+    spec = outputs()[key]
+    if spec.get("sidecar", True):
+        if metadata is None:
+            raise ValueError(f"{key} needs its JSON file: give metadata")
+        write_json(_sidecar_path(path), metadata)
+    if isinstance(content, Path):
+        _write(path, lambda part: shutil.copyfile(content, part))
+    elif isinstance(content, str):
+        write_text(path, content)
+    elif isinstance(content, Mapping):
+        write_json(path, content)
+    else:
+        _write(path, content.to_filename)
+    if "instead" in spec:  # an earlier run may have judged otherwise
+        other = settings.output_dir / output_path(spec["instead"], entities, **names)
+        other.unlink(missing_ok=True)
+        _sidecar_path(other).unlink(missing_ok=True)
+    return path
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file atomically."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a text file atomically."""
+    _write(path, lambda part: Path(part).write_text(content, encoding="utf-8"))
+
+
+def _sidecar_path(path: Path) -> Path:
+    return path.with_name(path.name.split(".")[0] + ".json")
+
+
+def _write(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let ``write`` fill a hidden file in the same folder, then give it its name in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{uuid.uuid4().hex}_{path.name}")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _parts(entities: Mapping[str, str]) -> dict[str, str]:
+    """What the patterns' placeholders stand for."""
+    unknown = sorted(set(entities) - set(ENTITIES))
+    if unknown:
+        raise ValueError(f"entities {unknown} are none of {', '.join(ENTITIES)}")
+    named = {
+        entity: f"{short}-{entities[entity]}"
+        for entity, short in ENTITIES.items()
+        if entity in entities
+    }
+    session = [named[entity] for entity in ("subject", "session") if entity in named]
+    folded = "".join(str(entities[entity]) for entity in _FOLDED if entity in entities)
+    field = [*session, f"acq-synthFA{folded}", *([named["run"]] if "run" in named else [])]
+    return {
+        "person": named["subject"],
+        "folder": "/".join(session),
+        "session": "_".join(session),
+        "run": "_".join(named.values()),
+        "field": "_".join(field),
+    }
