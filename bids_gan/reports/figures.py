@@ -12,6 +12,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from bids_gan.bids.outputs import write_text
+from bids_gan.diffusion.rigid import rigid_parameters
 from bids_gan.reports.mosaic import (
     BRAIN_COLOUR,
     PLANES,
@@ -19,8 +21,8 @@ from bids_gan.reports.mosaic import (
     Row,
     add_legend,
     draw_rows,
+    flicker,
     make_canvas,
-    save_svg,
     to_svg,
     window,
 )
@@ -62,7 +64,7 @@ def plot_anatomy(
     rows = [Row(data, axis, limits=limits, contours=contours) for axis in PLANES]
     fig = draw_rows(rows, canvas, footer_in=0.3)
     add_legend(fig, [("brain mask", BRAIN_COLOUR), ("white matter", WHITE_MATTER_COLOUR)])
-    return save_svg(to_svg(fig), out_file)
+    return _save(to_svg(fig), out_file)
 
 
 def plot_synthesis(
@@ -108,7 +110,7 @@ def plot_synthesis(
                 bar=f"SD of {name}",
             ),
         ]
-    return save_svg(to_svg(draw_rows(rows, canvas)), out_file)
+    return _save(to_svg(draw_rows(rows, canvas)), out_file)
 
 
 def plot_before_after(
@@ -139,9 +141,6 @@ def plot_before_after(
     contour_name : str
         Text of the legend.
     """
-    from nireports._vendored.svgutils.transform import fromstring
-    from nireports.reportlets.utils import compose_view
-
     canvas = make_canvas(brain_mask)
     inside = canvas.read(brain_mask) > 0.5
     contours = ((canvas.read(white_matter), WHITE_MATTER_COLOUR),)
@@ -155,14 +154,8 @@ def plot_before_after(
         rows[0] = Row(data, PLANES[0], f"{name} {state} correction", "gray", limits, contours)
         fig = draw_rows(rows, canvas, footer_in=0.3)
         add_legend(fig, [(contour_name, WHITE_MATTER_COLOUR)])
-        views[state] = fromstring(to_svg(fig))
-    path = Path(out_file).absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    # nireports fades the foreground out while the pointer is over it
-    compose_view([views["after"]], [views["before"]], out_file=part)
-    os.replace(part, path)
-    return path
+        views[state] = to_svg(fig)
+    return _save(flicker(views["before"], views["after"]), out_file)
 
 
 def plot_field(
@@ -200,7 +193,7 @@ def plot_field(
     blended = (1 - opacity) * grey + opacity * colours
     fig = draw_rows([Row(blended, axis) for axis in PLANES], canvas, footer_in=0.95)
     _draw_field_bar(fig, reach, mm_per_hz)
-    return save_svg(to_svg(fig), out_file)
+    return _save(to_svg(fig), out_file)
 
 
 def _draw_field_bar(fig, reach: float, mm_per_hz: float) -> None:
@@ -224,35 +217,6 @@ def _draw_field_bar(fig, reach: float, mm_per_hz: float) -> None:
         top.tick_params(colors="white", labelsize=8)
 
 
-def motion_parameters(
-    matrices: np.ndarray, centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
-) -> tuple[np.ndarray, np.ndarray]:
-    """Split rigid transforms into translations of the head's centre and rotations.
-
-    Parameters
-    ----------
-    matrices : (N, 4, 4) array
-        Rigid world-to-world transforms in mm, one for each volume.
-    centre : tuple of float
-        World point (mm) about which the head is said to rotate: take the middle of the brain,
-        otherwise a rotation far from the origin looks like a translation.
-
-    Returns
-    -------
-    translations : (N, 3) array
-        Along x, y, z in mm.
-    rotations : (N, 3) array
-        About x, y, z in degrees.
-    """
-    from scipy.spatial.transform import Rotation
-
-    matrices = np.asarray(matrices, float)
-    centre = np.asarray(centre, float)
-    translations = matrices[:, :3, :3] @ centre + matrices[:, :3, 3] - centre
-    rotations = Rotation.from_matrix(matrices[:, :3, :3]).as_euler("xyz", degrees=True)
-    return translations, rotations
-
-
 def plot_motion(
     matrices: np.ndarray,
     fd: np.ndarray,
@@ -265,16 +229,18 @@ def plot_motion(
     Parameters
     ----------
     matrices : (N, 4, 4) array
-        Rigid transforms between reference and volumes, see `motion_parameters`.
+        Rigid world-to-world transforms between the reference and each volume (mm).
     fd : (N,) array
         Framewise displacement in mm; NaN where it is not defined.
     out_file : path
     centre : tuple of float
-        World point of the middle of the brain (mm).
+        World point (mm) about which the head is said to rotate: take the middle of the brain,
+        otherwise a rotation far from the origin looks like a translation.
     """
     from matplotlib.figure import Figure
 
-    translations, rotations = motion_parameters(matrices, centre)
+    parameters = np.array([rigid_parameters(m, np.asarray(centre, float)) for m in matrices])
+    rotations, translations = np.rad2deg(parameters[:, :3]), parameters[:, 3:]
     fig = Figure(figsize=(11, 6), facecolor="white", layout="constrained")
     axes = fig.subplots(3, 1, sharex=True)
     volumes = np.arange(len(translations))
@@ -294,7 +260,7 @@ def plot_motion(
     axes[2].xaxis.get_major_locator().set_params(integer=True)
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
-    return save_svg(to_svg(fig), out_file)
+    return _save(to_svg(fig), out_file)
 
 
 def plot_displacement(
@@ -326,7 +292,13 @@ def plot_displacement(
     ax.set(xlabel="displacement (mm)", ylabel="share of brain voxels (%)", xlim=(0, None))
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
-    return save_svg(to_svg(fig), out_file)
+    return _save(to_svg(fig), out_file)
+
+
+def _save(svg: str, out_file: str | os.PathLike) -> Path:
+    path = Path(out_file).absolute()
+    write_text(path, svg)
+    return path
 
 
 def _round_up(value: float) -> float:

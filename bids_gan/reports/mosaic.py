@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -270,7 +268,8 @@ def to_svg(fig) -> str:
             text, format="svg", dpi=DPI, facecolor=fig.get_facecolor(), metadata={"Date": None}
         )
     svg = text.getvalue()
-    svg = svg[svg.index("<svg") :]
+    # the page, or the frame of a flicker figure, gives the size
+    svg = re.sub(r' (?:width|height)="[^"]*"', "", svg[svg.index("<svg") :], count=2)
     # a tenth of a point suffices for outlines, which are most of the text
     svg = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), svg)
     return re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", _png_to_jpeg, svg)
@@ -286,14 +285,29 @@ def _png_to_jpeg(match: re.Match) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(packed.getvalue()).decode()
 
 
-def save_svg(svg: str, out_file: str | os.PathLike) -> Path:
-    """Write a figure whole or not at all."""
-    path = Path(out_file).absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(svg, encoding="utf-8")
-    os.replace(part, path)
-    return path
+_FLICKER = """\
+<style>
+@keyframes flicker { 0% { opacity: 1 } 100% { opacity: 0 } }
+.foreground-svg { animation: 1s ease-in-out alternate infinite paused flicker }
+svg:hover > .foreground-svg { animation-play-state: running }
+@media (prefers-reduced-motion: reduce) {
+  .foreground-svg { animation: none }
+  svg:hover > .foreground-svg { opacity: 0 }
+}
+</style>"""
+
+
+def flicker(before: str, after: str) -> str:
+    """Lay two SVG pictures of one size over each other; the pointer makes the upper one fade.
+
+    The class name and the movement are those of the flicker figures of NiReports.
+    """
+    view = re.search(r'viewBox="[^"]*"', before)[0]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {view} preserveAspectRatio="xMidYMid meet">\n'
+        f'{_FLICKER}\n<g class="background-svg">{after}</g>\n'
+        f'<g class="foreground-svg">{before}</g>\n</svg>\n'
+    )
 
 
 def window(data: np.ndarray, inside: np.ndarray, upper: float = 99.5) -> tuple[float, float]:

@@ -1,0 +1,68 @@
+"""Crash files of a run: which step of which person failed, and why."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_RESOURCE = re.compile(
+    r"MemoryError|OutOfMemory|out of memory|can't allocate memory|not enough memory|"
+    r"Cannot allocate memory|CUDA error|CUDA driver|WorkerKilled|ResourceError"
+)
+
+
+@dataclass(frozen=True)
+class Crash:
+    """One failed step."""
+
+    path: Path
+    #: ``SessionPlan.workflow_name`` of the person and session
+    workflow_name: str
+    #: name of the step below it, parts separated by dots
+    step: str
+    #: class of the exception, without its module
+    exception: str
+    message: str
+
+    @property
+    def resource(self) -> bool:
+        """Memory or the compute device did not suffice."""
+        return bool(_RESOURCE.search(f"{self.exception}: {self.message}"))
+
+
+def read_crashes(log_dir: Path) -> list[Crash]:
+    """Read all crash files of one run, in the order of their making.
+
+    Parameters
+    ----------
+    log_dir
+        ``Settings.log_dir``.
+
+    Returns
+    -------
+    list of Crash
+    """
+    files = sorted(log_dir.glob("crash-*.txt"), key=lambda path: path.stat().st_mtime_ns)
+    return [_read(path) for path in files]
+
+
+def _read(path: Path) -> Crash:
+    text = path.read_text(encoding="utf-8", errors="replace")
+    first = re.match(r"Node: (\S+)", text)
+    _, workflow_name, step = (first[1] if first else "").split(".", 2) if first else ("", "", "")
+    exception, _, message = _error(text).partition(": ")
+    return Crash(path, workflow_name, step, exception.rsplit(".", 1)[-1], message.strip())
+
+
+def _error(text: str) -> str:
+    """What stands below the last traceback: class, colon, message.
+
+    Nipype quotes the traceback of the step, indented, inside its own.
+    """
+    lines = [line.removeprefix("\t") for line in text.rstrip().splitlines()]
+    places = [index for index, line in enumerate(lines) if line.startswith('  File "')]
+    tail = lines[places[-1] + 1 :] if places else lines[-1:]
+    while len(tail) > 1 and (not tail[0].strip() or tail[0].startswith("  ")):
+        tail = tail[1:]
+    return "\n".join(tail)

@@ -1,0 +1,142 @@
+"""What became of every diffusion run, read from the derivatives: the report's only memory.
+
+Reports are written from files alone, so that ``--reports-only`` needs no processing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bids_gan.bids.outputs import output_path
+from bids_gan.reports.numbers import format_value, read_numbers
+
+if TYPE_CHECKING:
+    from bids_gan.bids.plan import DiffusionRun
+
+# state -> word shown beside the colour, worst last
+STATES = {"good": "Good", "attention": "Look at it", "bad": "Failed"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done with one diffusion run.
+
+    Attributes
+    ----------
+    state : {'good', 'attention', 'bad'}
+    sentence : str
+        What was done and why, in words.
+    corrected : bool
+        Whether the distortion was corrected and the correction kept.
+    withdrawn : bool
+        Whether a correction was estimated and then withdrawn by the quality gate.
+    finished : bool
+        Whether the result exists.
+    numbers : dict
+        Quality numbers by name.
+    """
+
+    state: str
+    sentence: str
+    corrected: bool = False
+    withdrawn: bool = False
+    finished: bool = True
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Contents of a JSON file; None where there is none, or where it cannot be read as one."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def sidecar_of(output_dir: Path, key: str, entities: dict[str, Any]) -> Path:
+    """Path of the JSON file that belongs to an image among the outputs."""
+    image = str(output_path(key, entities))
+    return Path(output_dir) / (image.removesuffix(".gz").removesuffix(".nii") + ".json")
+
+
+def read_outcome(output_dir: Path, run: DiffusionRun) -> Outcome:
+    """Judge one diffusion run by the sidecar of its result.
+
+    Parameters
+    ----------
+    output_dir : Path
+        Derivatives folder.
+    run : DiffusionRun
+        What the plan says of it.
+
+    Returns
+    -------
+    Outcome
+    """
+    sidecar = read_json(sidecar_of(output_dir, "dwi", run.entities))
+    if sidecar is None:
+        return Outcome(
+            "bad", "No result: processing failed or has not finished, see Errors.", finished=False
+        )
+    numbers = read_numbers(sidecar)
+    if run.route == "none":
+        return Outcome("attention", f"Not corrected for distortion: {run.reason}", numbers=numbers)
+    quality = sidecar.get("SDCQuality") or {}
+    reasons = format_value(quality.get("reasons"), missing="")
+    if quality.get("accepted") is True:
+        sentence = "Distortion corrected with a field estimated from the synthetic FA; "
+        sentence += "the quality gate accepted it" + (f": {reasons}." if reasons else ".")
+        return Outcome("good", sentence, corrected=True, numbers=numbers)
+    if quality.get("accepted") is False:
+        return Outcome(
+            "attention",
+            "Distortion correction withdrawn by the quality gate: "
+            f"{reasons or 'no reason recorded'}. The result is corrected for head motion only.",
+            withdrawn=True,
+            numbers=numbers,
+        )
+    return Outcome(
+        "attention",
+        "The sidecar of the result holds no SDCQuality block: whether the correction was kept "
+        "is not known.",
+        numbers=numbers,
+    )
+
+
+def worst(states: list[str]) -> str:
+    """The worst of several states; 'bad' when there is nothing to judge."""
+    order = list(STATES)
+    return max(states, key=order.index, default="bad")
+
+
+@dataclass(frozen=True)
+class Crash:
+    """One crash file: where it lies, the step that failed, the last line and the whole text."""
+
+    path: Path
+    node: str
+    message: str
+    text: str
+
+
+def find_crashes(output_dir: Path, subject: str) -> list[Crash]:
+    """Crash files below ``logs/`` that concern one person, newest first.
+
+    A crash file belongs to a person when its path or its text holds the label
+    (``sub-01`` in file names, ``sub_01`` in the names of processing steps).
+    """
+    label = re.compile(rf"sub[-_]{re.escape(subject)}(?![a-zA-Z0-9])")
+    logs = Path(output_dir) / "logs"
+    files = sorted(logs.rglob("crash*.txt"), key=lambda p: p.stat().st_mtime, reverse=True)
+    crashes = []
+    for path in files:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if label.search(text) or label.search(str(path.relative_to(logs))):
+            lines = [line.strip() for line in text.splitlines() if line.strip()]
+            node = next((n.removeprefix("Node:").strip() for n in lines if n[:5] == "Node:"), "")
+            crashes.append(Crash(path, node, lines[-1] if lines else "empty file", text))
+    return crashes

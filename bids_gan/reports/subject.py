@@ -1,0 +1,203 @@
+"""The report of each person: what was asked, what was done and why, shown and in numbers.
+
+Parts that hold text are rendered here, escaped, into ``<person>/figures/*.html``; nireports puts
+them together with the figures by ``data/reports-spec.yml``.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from bids_gan.bids.outputs import output_path, write_text
+from bids_gan.errors import ProcessingError
+from bids_gan.reports import bibliography, boilerplate
+from bids_gan.reports.numbers import DATA, describe
+from bids_gan.reports.outcome import STATES, Outcome, find_crashes, read_outcome, worst
+from bids_gan.reports.pages import render
+
+if TYPE_CHECKING:
+    from bids_gan.bids.plan import Plan, SessionPlan
+    from bids_gan.settings import Settings
+
+MAX_CRASH_CHARACTERS = 20_000
+
+
+def write_subject_reports(settings: Settings, plan: Plan) -> list[Path]:
+    """Write ``sub-<label>.html`` for everybody in the plan, from the files that exist.
+
+    Parameters
+    ----------
+    settings : Settings
+    plan : Plan
+
+    Returns
+    -------
+    list of Path
+        The reports.
+
+    Raises
+    ------
+    ProcessingError
+        Naming the people whose report could not be written; all others are written before.
+    """
+    reports, failures = [], []
+    for subject in dict.fromkeys(session.subject for session in plan.sessions):
+        try:
+            reports.append(_write_report(settings, plan, subject))
+        except Exception as err:
+            failures.append(f"sub-{subject}.html ({type(err).__name__}: {err})")
+    if failures:
+        raise ProcessingError(
+            f"these reports could not be written: {'; '.join(failures)}. The images are not "
+            "affected; try again with --reports-only."
+        )
+    return reports
+
+
+def _write_report(settings: Settings, plan: Plan, subject: str) -> Path:
+    from nireports.assembler.report import Report
+
+    sessions = tuple(s for s in plan.sessions if s.subject == subject)
+    person = {"subject": subject}
+    parts = {
+        _part(person, "summary"): _summary(settings, plan, sessions),
+        _part(person, "about"): _about(settings, sessions),
+        _part(person, "errors"): _errors(settings, subject),
+    }
+    for session in sessions:
+        parts |= _session_parts(settings, session)
+    for name, html in parts.items():
+        write_text(settings.output_dir / name, html)
+    report = Report(
+        settings.output_dir,
+        settings.run_uuid,
+        bootstrap_file=DATA / "reports-spec.yml",
+        out_filename=str(output_path("report", person)),
+        # only this person's folder is searched: a dataset of thousands would take minutes each
+        reportlets_dir=settings.output_dir / f"sub-{subject}",
+        metadata={"template_path": json.dumps(str(DATA / "report.html.jinja"))},
+        subject=subject,
+    )
+    report.generate_report()
+    return report.out_filename
+
+
+def _part(entities: dict[str, str], what: str, suffix: str = "report") -> PurePosixPath:
+    """Where a part with text lies, relative to the output folder: among the figures."""
+    key = "figure_run" if suffix == "dwi" else "figure_session"
+    return output_path(key, entities, what=what, suffix=suffix).with_suffix(".html")
+
+
+def _session_parts(settings: Settings, session: SessionPlan) -> dict[PurePosixPath, str]:
+    """Numbers of each diffusion run, and what is known of the generator."""
+    parts = {}
+    for run in session.dwi:
+        outcome = read_outcome(settings.output_dir, run)
+        rows = [describe(name) | {"value": value} for name, value in outcome.numbers.items()]
+        parts[_part(run.entities, "quality", "dwi")] = render(
+            "quality.html.jinja", outcome=outcome, rows=rows, words=STATES
+        )
+    if model := boilerplate.read_model(settings.output_dir, session):
+        facts = {name: value for name, value in model.items() if _is_plain(value)}
+        parts[_part(session.entities, "generator", "FA")] = render(
+            "generator.html.jinja", facts=facts
+        )
+    return parts
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a sidecar entry reads well in a table: no nested records."""
+    items = value if isinstance(value, list) else [value]
+    return not any(isinstance(item, dict | list) for item in items)
+
+
+def _summary(settings: Settings, plan: Plan, sessions: tuple[SessionPlan, ...]) -> str:
+    shown = [_summarise(settings, plan, session) for session in sessions]
+    states = [state for session in shown for state in session["states"]]
+    state = "bad" if plan.problems else worst(states)
+    sentence = {
+        "good": "Everything that was asked was done.",
+        "attention": "Finished, with something to decide for yourself: see the table.",
+        "bad": "Something is missing: see the table and the section Errors.",
+    }[state]
+    return render(
+        "summary.html.jinja",
+        state=state,
+        sentence=sentence,
+        words=STATES,
+        plan=plan,
+        sessions=shown,
+        targets=", ".join(settings.targets),
+    )
+
+
+def _summarise(settings: Settings, plan: Plan, session: SessionPlan) -> dict[str, Any]:
+    """One session as the summary shows it."""
+    runs = [
+        {
+            "plan": run,
+            "name": _relative(plan, run.path),
+            "outcome": read_outcome(settings.output_dir, run),
+        }
+        for run in session.dwi
+    ]
+    synthesis = _synthesis(settings, session)
+    states = ["bad"] * bool(session.problems) + [run["outcome"].state for run in runs]
+    return {
+        "plan": session,
+        "t1w": _relative(plan, session.t1w.path) if session.t1w else "",
+        "others": [_relative(plan, path) for path in session.t1w.others] if session.t1w else [],
+        "synthesis": synthesis,
+        "runs": runs,
+        "states": [*states, synthesis.state],
+    }
+
+
+def _synthesis(settings: Settings, session: SessionPlan) -> Outcome:
+    model = boilerplate.read_model(settings.output_dir, session)
+    if model is None:
+        return Outcome("bad", "No synthetic image was written, see Errors.", finished=False)
+    name = boilerplate.model_name(model)
+    return Outcome("good", f"Synthetic FA written (generator: {name}).")
+
+
+def _about(settings: Settings, sessions: tuple[SessionPlan, ...]) -> str:
+    from markupsafe import Markup
+
+    methods = bibliography.to_html(boilerplate.methods_text(settings, sessions))
+    return render(
+        "about.html.jinja",
+        methods=Markup(methods),  # escaped by `to_html`
+        command=rerun_command(settings, sessions[0].subject),
+        versions=boilerplate.software_versions(),
+    )
+
+
+def rerun_command(settings: Settings, subject: str) -> str:
+    """Shell command that processes one person again, with the settings that the run stored."""
+    words = ["bids-gan", settings.bids_dir, settings.output_dir, "participant"]
+    words += ["--participant-label", subject, "--work-dir", settings.work_dir]
+    if stored := next(iter(sorted(settings.log_dir.glob("*.toml"))), None):
+        words += ["--config-file", stored]
+    return shlex.join(str(word) for word in words)
+
+
+def _errors(settings: Settings, subject: str) -> str:
+    crashes = [
+        {
+            "file": crash.path.relative_to(settings.output_dir).as_posix(),
+            "node": crash.node,
+            "message": crash.message,
+            "text": crash.text[-MAX_CRASH_CHARACTERS:],
+        }
+        for crash in find_crashes(settings.output_dir, subject)
+    ]
+    return render("errors.html.jinja", crashes=crashes)
+
+
+def _relative(plan: Plan, path: Path) -> str:
+    inside = plan.bids_dir in path.parents
+    return path.relative_to(plan.bids_dir).as_posix() if inside else str(path)
