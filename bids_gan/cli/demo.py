@@ -6,9 +6,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import BidsGanError, ProcessingError, UsageError
+
+if TYPE_CHECKING:
+    import nibabel as nib
+
+    from ..evaluate.demo import Correction, Truth
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -84,18 +90,17 @@ def compare(folder: Path, derivatives: Path) -> int:
     ProcessingError
         If a file of the comparison is missing.
     """
+    from ..bids.outputs import output_path
     from ..evaluate.demo import compare_with_truth, format_comparison
 
-    label = _one(folder, "derivatives/truth/sub-01/fmap/*_fieldmap.nii.gz").name.split("_")[1]
-    label = label.removeprefix("acq-truth")
-    field = _one(derivatives, f"sub-01/fmap/sub-01_acq-synthFA{label}_desc-*_fieldmap.nii.gz")
-    withdrawn = "_desc-rejected_" in field.name
-    if withdrawn:
-        print(f"the no-harm gate withdrew the correction: the report says why ({field.name})")
-    truth = _truth(folder, label)
-    comparison = compare_with_truth(truth, _correction(folder, derivatives, field, label))
+    entities = _entities(folder)
+    withdrawn = derivatives / output_path("fieldmap_rejected", entities)
+    if withdrawn.is_file():
+        print(f"the no-harm gate withdrew the correction: the report says why ({withdrawn.name})")
+    truth = _truth(folder, entities["direction"])
+    comparison = compare_with_truth(truth, _correction(folder, derivatives, entities))
     print(format_comparison(comparison))
-    if withdrawn:
+    if withdrawn.is_file():
         return ProcessingError.exit_code
     if not comparison.improved:
         print("the correction did not bring the images closer to the truth")
@@ -103,54 +108,63 @@ def compare(folder: Path, derivatives: Path) -> int:
     return 0
 
 
-def _truth(folder: Path, label: str):
-    import nibabel as nib
+def _entities(folder: Path) -> dict[str, str]:
+    """BIDS entities of the one diffusion run of the demo."""
+    runs = sorted(folder.glob("sub-01/dwi/sub-01_dir-*_dwi.nii.gz"))
+    if len(runs) != 1:
+        raise UsageError(f"{folder}: not a folder that bids-gan-demo wrote")
+    return {"subject": "01", "direction": runs[0].name.split("_")[1].removeprefix("dir-")}
 
+
+def _truth(folder: Path, label: str) -> Truth:
     from ..evaluate.demo import Truth
 
     run = f"sub-01/dwi/sub-01_dir-{label}"
-    sidecar = json.loads(_one(folder, f"{run}_dwi.json").read_text(encoding="utf-8"))
+    sidecar = json.loads((folder / f"{run}_dwi.json").read_text(encoding="utf-8"))
     root = folder / "derivatives" / "truth"
     return Truth(
-        field=nib.load(_one(root, f"sub-01/fmap/sub-01_acq-truth{label}_fieldmap.nii.gz")),
-        b0=nib.load(_one(root, f"{run}_desc-truth_S0map.nii.gz")),
-        fa=nib.load(_one(root, f"{run}_desc-truth_FA.nii.gz")),
-        mask=nib.load(_one(root, f"{run}_desc-brain_mask.nii.gz")),
-        fa_t1w=nib.load(_one(root, "sub-01/dwi/sub-01_space-T1w_desc-truth_FA.nii.gz")),
+        field=_load(root / f"sub-01/fmap/sub-01_acq-truth{label}_fieldmap.nii.gz"),
+        b0=_load(root / f"{run}_desc-truth_S0map.nii.gz"),
+        fa=_load(root / f"{run}_desc-truth_FA.nii.gz"),
+        mask=_load(root / f"{run}_desc-brain_mask.nii.gz"),
+        fa_t1w=_load(root / "sub-01/dwi/sub-01_space-T1w_desc-truth_FA.nii.gz"),
         pe_direction=sidecar["PhaseEncodingDirection"],
         readout_time=sidecar["TotalReadoutTime"],
     )
 
 
-def _correction(folder: Path, derivatives: Path, field: Path, label: str):
+def _correction(folder: Path, derivatives: Path, entities: dict[str, str]) -> Correction:
     import nibabel as nib
     import numpy as np
 
+    from ..bids.outputs import output_path
     from ..evaluate.demo import Correction
 
-    run = f"sub-01/dwi/sub-01_dir-{label}"
-    dwi = nib.load(_one(folder, f"{run}_dwi.nii.gz"))
-    unweighted = np.loadtxt(_one(folder, f"{run}_dwi.bval")) == 0
+    def output(key: str) -> Path:
+        return derivatives / output_path(key, entities)
+
+    run = folder / f"sub-01/dwi/sub-01_dir-{entities['direction']}_dwi"
+    dwi = _load(run.with_suffix(".nii.gz"))
+    unweighted = np.loadtxt(run.with_suffix(".bval")) == 0
     b0 = np.asarray(dwi.dataobj, np.float32)[..., unweighted].mean(axis=-1)
-    magnitude = f"sub-01/fmap/sub-01_acq-synthFA{label}_magnitude.nii.gz"
+    rejected = output("fieldmap_rejected")
     return Correction(
-        field=nib.load(field),
+        field=_load(rejected if rejected.is_file() else output("fieldmap")),
         b0_before=nib.Nifti1Image(b0, dwi.affine),
-        b0_after=nib.load(_one(derivatives, magnitude)),
-        fa_before=nib.load(_one(derivatives, f"{run}_desc-uncorrected_FA.nii.gz")),
-        fa_after=nib.load(_one(derivatives, f"{run}_desc-preproc_FA.nii.gz")),
-        synthetic_fa=nib.load(
-            _one(derivatives, "sub-01/dwi/sub-01_space-T1w_desc-synth_FA.nii.gz")
-        ),
+        b0_after=_load(output("dwiref")),
+        fa_before=_load(output("fa_uncorrected")),
+        fa_after=_load(output("fa")),
+        synthetic_fa=_load(derivatives / output_path("synth_fa", {"subject": "01"})),
     )
 
 
-def _one(root: Path, pattern: str) -> Path:
-    found = sorted(root.glob(pattern))
-    if len(found) != 1:
-        what = "no such file" if not found else f"{len(found)} files where one is expected"
-        raise ProcessingError(f"{root / pattern}: {what}; the comparison cannot be made")
-    return found[0]
+def _load(path: Path) -> nib.Nifti1Image:
+    import nibabel as nib
+
+    try:
+        return nib.load(path)
+    except FileNotFoundError:
+        raise ProcessingError(f"{path}: no such file; the comparison cannot be made") from None
 
 
 def _dataset_name(folder: Path) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..distortion.units import hz_to_voxels, jacobian, mm_per_hz
 from ..geometry import pe_axis_sign, resample
+from .metrics import pearson, psnr
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def compare_with_truth(truth: Truth, correction: Correction) -> Comparison:
     brain = np.asarray(truth.mask.dataobj) > 0
 
     def values(img: nib.Nifti1Image) -> np.ndarray:
-        return _on_grid(img, truth.mask)[brain]
+        return _on_grid(img, truth.mask)[brain].astype(float)
 
     mm = mm_per_hz(truth.field.affine, truth.pe_direction, truth.readout_time)
     before = -mm * values(truth.field)
@@ -121,15 +122,17 @@ def compare_with_truth(truth: Truth, correction: Correction) -> Comparison:
     b0_pair = (values(correction.b0_before), values(correction.b0_after))
     fa_pair = (values(correction.fa_before), values(correction.fa_after))
     errors = (before, after)
+    everywhere = np.ones_like(true_fa, bool)
+    head = np.asarray(truth.fa_t1w.dataobj)
     return Comparison(
         median_mm=tuple(float(np.median(np.abs(e))) for e in errors),
         p95_mm=tuple(float(np.percentile(np.abs(e), 95)) for e in errors),
         centred_median_mm=tuple(float(np.median(np.abs(e - e.mean()))) for e in errors),
-        b0_psnr=tuple(_psnr(_scaled(b0, true_b0), true_b0, b0_range) for b0 in b0_pair),
-        fa_psnr=tuple(_psnr(fa, true_fa, 1.0) for fa in fa_pair),
+        b0_psnr=tuple(psnr(_scaled(b0, true_b0), true_b0, everywhere, b0_range) for b0 in b0_pair),
+        fa_psnr=tuple(psnr(fa, true_fa, everywhere, 1.0) for fa in fa_pair),
         b0_range=b0_range,
         min_jacobian=float(jacobian(shift, pe_axis_sign(truth.pe_direction)[0])[brain].min()),
-        fa_correlation=_fa_correlation(truth.fa_t1w, correction.synthetic_fa),
+        fa_correlation=pearson(_on_grid(correction.synthetic_fa, truth.fa_t1w), head, head > 0),
     )
 
 
@@ -157,17 +160,6 @@ def _on_grid(img: nib.Nifti1Image, grid: nib.Nifti1Image) -> np.ndarray:
     return resample(data, img.affine, grid.shape, grid.affine)
 
 
-def _fa_correlation(true_fa: nib.Nifti1Image, synthetic_fa: nib.Nifti1Image) -> float:
-    truth = np.asarray(true_fa.dataobj)
-    brain = truth > 0
-    return float(np.corrcoef(truth[brain], _on_grid(synthetic_fa, true_fa)[brain])[0, 1])
-
-
 def _scaled(data: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """`data` times the factor that brings it closest to `truth`."""
     return data * ((data @ truth) / max(float(data @ data), 1e-12))
-
-
-def _psnr(data: np.ndarray, truth: np.ndarray, data_range: float) -> float:
-    error = float(np.mean((data - truth) ** 2))
-    return float("inf") if error == 0 else 10 * float(np.log10(data_range**2 / error))

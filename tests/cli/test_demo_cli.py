@@ -24,7 +24,7 @@ def derivatives(demo, tmp_path) -> Path:
         (out / folder).mkdir(parents=True)
     for source, target in (
         ("fmap/sub-01_acq-truthAP_fieldmap", "fmap/sub-01_acq-synthFAAP_desc-preproc_fieldmap"),
-        ("fmap/sub-01_acq-truthAP_magnitude", "fmap/sub-01_acq-synthFAAP_magnitude"),
+        (f"{run}_desc-truth_S0map", f"{run}_dwiref"),
         (f"{run}_desc-truth_FA", f"{run}_desc-preproc_FA"),
         (f"{run}_desc-brain_mask", f"{run}_desc-uncorrected_FA"),
         ("dwi/sub-01_space-T1w_desc-truth_FA", "dwi/sub-01_space-T1w_desc-synth_FA"),
@@ -58,7 +58,12 @@ def test_harmful_correction_fails(demo, derivatives, capsys):
 
 def test_missing_field_map_is_named(demo, tmp_path, capsys):
     assert main([str(demo), "--compare", str(tmp_path)]) == 1
-    assert "acq-synthFAAP_desc-*_fieldmap.nii.gz: no such file" in capsys.readouterr().err
+    assert "acq-synthFAAP_desc-preproc_fieldmap.nii.gz: no such file" in capsys.readouterr().err
+
+
+def test_comparison_needs_a_demo(tmp_path, capsys):
+    assert main([str(tmp_path), "--compare", str(tmp_path)]) == 2
+    assert "not a folder that bids-gan-demo wrote" in capsys.readouterr().err
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path, capsys):
