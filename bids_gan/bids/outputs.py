@@ -81,7 +81,7 @@ def expected_outputs(session: SessionPlan, settings: Settings) -> list[tuple[Pur
     for key, spec in outputs().items():
         if spec["scope"] == "session":
             expected.append((output_path(key, session.entities),))
-        if spec["scope"] != "run" or spec.get("space", "dwi") not in settings.output_spaces:
+        if spec["scope"] != "run" or spec.get("space") not in (None, *settings.output_spaces):
             continue
         keys = (key, spec["instead"]) if "instead" in spec else (key,)
         for run in session.dwi:

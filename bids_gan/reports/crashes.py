@@ -32,18 +32,18 @@ class Crash:
 
 
 def read_crashes(log_dir: Path) -> list[Crash]:
-    """Read all crash files of one run, in the order of their making.
+    """Read all crash files of one run or of all runs, in the order of their making.
 
     Parameters
     ----------
     log_dir
-        ``Settings.log_dir``.
+        ``Settings.log_dir`` of one run, or its parent for all runs.
 
     Returns
     -------
     list of Crash
     """
-    files = sorted(log_dir.glob("crash-*.txt"), key=lambda path: path.stat().st_mtime_ns)
+    files = sorted(log_dir.rglob("crash-*.txt"), key=lambda path: path.stat().st_mtime_ns)
     return [_read(path) for path in files]
 
 

@@ -1,0 +1,208 @@
+"""Build one workflow of all people, run it with Nipype, and tell who failed and why."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bids_gan.bids.outputs import missing_outputs
+from bids_gan.bids.plan import Plan, SessionPlan
+from bids_gan.cli.progress import Progress
+from bids_gan.errors import DataError, UsageError
+from bids_gan.reports.crashes import Crash, read_crashes
+from bids_gan.settings import Settings
+
+if TYPE_CHECKING:
+    from nipype.pipeline.engine import Workflow
+
+#: names the folder inside the work folder; the same in every run, so that results are found again
+WORKFLOW_NAME = "bids_gan_wf"
+#: missing files shown for each person
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Somebody who was not finished, and why."""
+
+    label: str
+    reason: str
+    crash_file: Path | None = None
+    #: memory or the compute device did not suffice
+    resource: bool = False
+
+
+def configure_nipype(settings: Settings) -> None:
+    """Set Nipype's own options; crash files go to the log folder of the run."""
+    from nipype import config, logging
+
+    level = _log_level(settings)
+    options = {
+        "crashdump_dir": settings.log_dir,
+        "crashfile_format": "txt",
+        "stop_on_first_crash": settings.stop_on_first_crash,
+        "check_version": False,
+        "create_report": False,
+        "poll_sleep_duration": 0.1,
+        # a later run with other options reuses what an earlier one made
+        "remove_unnecessary_outputs": False,
+    }
+    levels = dict.fromkeys(("workflow_level", "utils_level", "interface_level"), level)
+    config.update_config({"execution": options, "logging": levels})
+    logging.update_logging(config)
+    config.resource_monitor = settings.resource_monitor
+
+
+def build_workflow(plan: Plan, settings: Settings) -> tuple[Workflow, list[Failure]]:
+    """One workflow of all sessions, and those whose workflow could not be built."""
+    from nipype.pipeline.engine import Workflow
+
+    from bids_gan.workflows.base import init_session_wf
+
+    workflow = Workflow(name=WORKFLOW_NAME, base_dir=str(settings.work_dir))
+    failures = []
+    for session in plan.runnable:
+        try:
+            part = init_session_wf(session, settings)
+        except DataError as err:
+            failures.append(Failure(session.label, str(err)))
+            continue
+        if part.name != session.workflow_name:  # crash files could not be assigned
+            raise RuntimeError(f"workflow {part.name} must be named {session.workflow_name}")
+        workflow.add_nodes([part])
+    return workflow, failures
+
+
+def run_workflow(workflow: Workflow, plan: Plan, settings: Settings) -> None:
+    """Run all steps; what fails leaves a crash file and does not stop other people.
+
+    Raises
+    ------
+    UsageError
+        The file of ``--use-plugin`` cannot be used.
+    """
+    progress = Progress(
+        {session.workflow_name: session.label for session in plan.sessions},
+        _count_steps(workflow),
+        verbose=settings.verbose > 0,
+    )
+    runner = _runner(settings, progress)
+    try:
+        workflow.run(plugin=runner)
+    except Exception:
+        # Nipype raises at the end when steps have failed: the crash files tell it better
+        if not read_crashes(settings.log_dir):
+            raise
+    finally:
+        if hasattr(runner, "stop"):
+            runner.stop()
+    _keep_monitor(workflow, settings)
+
+
+def draw_workflow(workflow: Workflow, log_dir: Path) -> None:
+    """Write the graph of the workflow as ``graph.svg``, or ``graph.dot`` without graphviz."""
+    try:
+        workflow.write_graph(str(log_dir / "graph.dot"), graph2use="colored", format="svg")
+    except OSError:  # Nipype writes the .dot file before it looks for graphviz
+        print(f"graphviz is not installed: the graph is in {log_dir / 'graph.dot'} only.")
+
+
+def find_failures(plan: Plan, settings: Settings, not_built: list[Failure]) -> list[Failure]:
+    """Everybody of the plan who is not finished: refused, crashed, or with missing outputs."""
+    failures = [Failure(s.label, "; ".join(s.problems)) for s in plan.sessions if s.problems]
+    failures += not_built
+    unbuilt = {failure.label for failure in not_built}
+    crashes = read_crashes(settings.log_dir)
+    for session in plan.runnable:
+        mine = [crash for crash in crashes if crash.workflow_name == session.workflow_name]
+        if mine:
+            failures += [_crashed(session, crash) for crash in mine]
+        elif session.label not in unbuilt:
+            failures += _incomplete(session, settings)
+    return failures
+
+
+def _crashed(session: SessionPlan, crash: Crash) -> Failure:
+    step = crash.step.replace("_wf", "").replace("_", " ").replace(".", ", ")
+    return Failure(
+        session.label,
+        f"{crash.exception}: {crash.message} (step: {step})",
+        crash.path,
+        crash.resource,
+    )
+
+
+def _incomplete(session: SessionPlan, settings: Settings) -> list[Failure]:
+    missing = missing_outputs(session, settings)
+    if not missing:
+        return []
+    shown = ", ".join(str(path) for path in missing[:_SHOWN])
+    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+    return [Failure(session.label, f"no step failed, but outputs are missing: {shown}{more}")]
+
+
+def _count_steps(workflow: Workflow) -> int:
+    """Steps that do something; Nipype removes those that only pass values on."""
+    from nipype.interfaces.utility import IdentityInterface
+
+    nodes = [workflow.get_node(name) for name in workflow.list_node_names()]
+    return sum(not isinstance(node.interface, IdentityInterface) for node in nodes)
+
+
+def _runner(settings: Settings, progress: Progress) -> Any:
+    """Nipype plugin: of the YAML file, else one process or a pool of processes."""
+    if settings.use_plugin is not None:
+        name, arguments = _read_plugin(settings.use_plugin)
+    elif settings.nprocs == 1:
+        name, arguments = "Linear", {}
+    else:
+        name, arguments = "MultiProc", {"n_procs": settings.nprocs, "raise_insufficient": False}
+        if settings.mem_mb is not None:
+            arguments["memory_gb"] = settings.mem_mb / 1024
+    arguments["status_callback"] = progress
+    if name == "MultiProc":
+        from bids_gan.cli.plugin import WorkerPoolPlugin
+
+        monitor = settings.resource_monitor
+        return WorkerPoolPlugin(
+            {**arguments, "log_level": _log_level(settings), "monitor": monitor}
+        )
+    from nipype.pipeline import plugins
+
+    return getattr(plugins, f"{name}Plugin")(arguments)
+
+
+def _read_plugin(path: Path) -> tuple[str, dict[str, Any]]:
+    import yaml
+    from nipype.pipeline import plugins
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
+        raise UsageError(f"--use-plugin {path} is not valid YAML: {err}") from err
+    names = [
+        name.removesuffix("Plugin")
+        for name in dir(plugins)
+        if name.endswith("Plugin") and isinstance(getattr(plugins, name), type)
+    ]
+    name = content.get("plugin") if isinstance(content, dict) else None
+    arguments = (content.get("plugin_args") or {}) if name in names else None
+    if not isinstance(arguments, dict):
+        raise UsageError(
+            f"--use-plugin {path} must hold 'plugin: NAME' and, if needed, 'plugin_args:' with "
+            f"values by name; NAME is one of {', '.join(names)}."
+        )
+    return name, dict(arguments)
+
+
+def _log_level(settings: Settings) -> str:
+    # the lines of `Progress` and the crash files say the same in plain words
+    return ("CRITICAL", "INFO", "DEBUG")[min(settings.verbose, 2)]
+
+
+def _keep_monitor(workflow: Workflow, settings: Settings) -> None:
+    record = Path(workflow.base_dir) / workflow.name / "resource_monitor.json"
+    if settings.resource_monitor and record.exists():
+        shutil.copyfile(record, settings.log_dir / record.name)

@@ -1,0 +1,231 @@
+"""The command ``bids-gan``: what happens in which order, and the exit code."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bids_gan.cli.environment import prepare_environment
+from bids_gan.cli.parser import parse_settings
+from bids_gan.cli.progress import elapsed
+from bids_gan.errors import BidsGanError, DataError, ProcessingError, ResourceError, UsageError
+from bids_gan.settings import Settings
+
+if TYPE_CHECKING:
+    from bids_gan.bids.plan import Plan
+    from bids_gan.cli.execute import Failure
+
+INTERRUPTED = 130
+INTERNAL = BidsGanError.exit_code
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv
+        Arguments; those of the process when ``None``.
+
+    Returns
+    -------
+    int
+        0 done; 1 processing failed for somebody; 2 usage; 65 data; 69 model; 70 internal error;
+        75 memory or device; 130 interrupted.
+    """
+    try:
+        settings = parse_settings(sys.argv[1:] if argv is None else argv)
+        prepare_environment(settings)
+        with _terminable():
+            if settings.analysis_level == "group":
+                _group(settings)
+            else:
+                _participant(settings)
+    except SystemExit as err:  # --help, --version
+        return int(err.code or 0)
+    except BidsGanError as err:
+        print(f"bids-gan: {err}", file=sys.stderr)
+        return err.exit_code
+    except KeyboardInterrupt:
+        print("bids-gan: interrupted; the same command goes on from here.", file=sys.stderr)
+        return INTERRUPTED
+    except MemoryError as err:
+        print(f"bids-gan: not enough memory ({err}).", file=sys.stderr)
+        return ResourceError.exit_code
+    except Exception:
+        traceback.print_exc()
+        print("bids-gan: internal error (see above); please report it.", file=sys.stderr)
+        return INTERNAL
+    return 0
+
+
+def _group(settings: Settings) -> None:
+    from bids_gan.reports.group import write_group
+
+    if not settings.output_dir.is_dir():
+        raise UsageError(
+            f"OUTPUT_DIR {settings.output_dir} does not exist: run the participant level first."
+        )
+    write_group(settings.output_dir)
+    print(f"Group table and page: {settings.output_dir / 'group.html'}")
+
+
+def _participant(settings: Settings) -> None:
+    from bids_gan.bids.description import check_output_dir
+    from bids_gan.bids.plan import format_plan, make_plan
+    from bids_gan.bids.queries import open_layout
+
+    start = time.time()
+    check_output_dir(settings.output_dir)
+    plan = make_plan(open_layout(settings), settings)
+    print(format_plan(plan), flush=True)
+    if not settings.skip_bids_validation:
+        _validate(settings.bids_dir)
+    if not plan.runnable:
+        raise DataError("nothing can be processed: the plan above says why, and what would help.")
+    if settings.dry_run:
+        return
+    _prepare_output(settings)
+    if settings.reports_only:
+        _write_reports(settings, plan)
+    elif settings.boilerplate_only:
+        _write_boilerplate(settings, plan)
+    else:
+        _conclude(_process(settings, plan), plan, settings, time.time() - start)
+
+
+def _validate(bids_dir: Path) -> None:
+    from bids_gan.bids.validate import validate
+
+    result = validate(bids_dir)
+    if result.n_warnings:
+        print(f"\nBIDS validator: {result.n_warnings} warnings (recommendations, not errors).")
+    if result.errors:
+        errors = "\n".join(f"  - {error}" for error in result.errors)
+        raise DataError(
+            f"the BIDS validator found errors in {bids_dir}:\n{errors}\n"
+            "Correct them, list files that do not matter in .bidsignore, or give "
+            "--skip-bids-validation."
+        )
+
+
+def _prepare_output(settings: Settings) -> None:
+    """Make the folders, and record what this run was told."""
+    from bids_gan.bids.description import write_description
+
+    for folder, what in ((settings.work_dir, "--work-dir"), (settings.log_dir, "OUTPUT_DIR")):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise UsageError(
+                f"{what}: the folder {folder} cannot be made ({err.strerror}); give another one."
+            ) from err
+    write_description(settings)
+    settings.to_toml(settings.log_dir / "bids-gan.toml")
+
+
+def _process(settings: Settings, plan: Plan) -> list[Failure]:
+    """Run everything for everybody; returns who is not finished."""
+    from bids_gan.cli import execute
+
+    if settings.clean_workdir:
+        shutil.rmtree(settings.work_dir / execute.WORKFLOW_NAME, ignore_errors=True)
+    execute.configure_nipype(settings)
+    workflow, not_built = execute.build_workflow(plan, settings)
+    if settings.write_graph:
+        execute.draw_workflow(workflow, settings.log_dir)
+    print(f"\nWork folder: {settings.work_dir}", flush=True)
+    execute.run_workflow(workflow, plan, settings)
+    unwritten = [
+        failure
+        for what, write in (("methods text", _write_boilerplate), ("report", _write_reports))
+        if (failure := _attempt(what, write, settings, plan)) is not None
+    ]
+    return execute.find_failures(plan, settings, not_built) + unwritten
+
+
+def _write_reports(settings: Settings, plan: Plan) -> None:
+    from bids_gan.reports.subject import write_subject_reports
+
+    write_subject_reports(settings, plan)
+
+
+def _write_boilerplate(settings: Settings, plan: Plan) -> None:
+    from bids_gan.reports.boilerplate import write_boilerplate
+
+    write_boilerplate(settings, plan)
+
+
+def _attempt(
+    what: str, write: Callable[[Settings, Plan], None], settings: Settings, plan: Plan
+) -> Failure | None:
+    """Write a text that must not hide who was processed when it fails."""
+    from bids_gan.cli.execute import Failure
+
+    try:
+        write(settings, plan)
+    except Exception as err:
+        trace = settings.log_dir / f"error-{what.replace(' ', '-')}.txt"
+        trace.write_text(traceback.format_exc(), encoding="utf-8")
+        return Failure(what, f"{type(err).__name__}: {err}", trace)
+    return None
+
+
+def _conclude(failures: list[Failure], plan: Plan, settings: Settings, seconds: float) -> None:
+    """Print the end of the story.
+
+    Raises
+    ------
+    ResourceError, ProcessingError
+        Somebody is not finished.
+    """
+    failed = {failure.label for failure in failures}
+    done = [session for session in plan.sessions if session.label not in failed]
+    print(f"\n{len(done)} of {len(plan.sessions)} sessions finished in {elapsed(seconds)}.")
+    for subject in dict.fromkeys(session.subject for session in plan.sessions):
+        report = settings.output_dir / f"sub-{subject}.html"
+        if report.exists():
+            print(f"  report: {report}")
+    if not failures:
+        return
+    lines = []
+    for failure in failures:
+        lines.append(f"  {failure.label}: {failure.reason}")
+        if failure.crash_file is not None:
+            lines.append(f"    details: {failure.crash_file}")
+    text = "not everything was finished:\n" + "\n".join(lines)
+    if any(failure.resource for failure in failures):
+        raise ResourceError(
+            f"{text}\nMemory or the device did not suffice: give more memory, or fewer processes "
+            "at once (--nprocs, --mem-mb), or --device cpu. The same command goes on from here."
+        )
+    raise ProcessingError(text)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat the polite kill signal, which clusters send, like Ctrl-C: workers are ended too."""
+
+    def interrupt(_signal, _frame):
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread: signals are not ours
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
