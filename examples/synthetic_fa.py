@@ -14,6 +14,5 @@ anatomy = prepare_t1w(nib.load(source), load_model(find_card("anatomy")).network
 synthetic = synthesise(anatomy, load_model(find_card("t1w-to-fa")))
 
 nib.save(nib.Nifti1Image(synthetic.mean, synthetic.affine), target)
-print(
-    f"{target}: synthetic FA; expected error in the brain {synthetic.std[synthetic.std > 0].mean():.3f}"
-)
+error = synthetic.std[synthetic.mean > 0].mean()
+print(f"{target}: synthetic FA, expected error in the brain {error:.3f}")
