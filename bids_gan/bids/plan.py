@@ -8,7 +8,7 @@ everything before it starts, since the user has to choose.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -198,6 +198,7 @@ def _plan_session(
         # the person is refused anyway: the faults of the runs must not stop others
         refusal = [_no_t1w(settings, subject, session, images), *faults]
         faults = []
+        runs = [replace(run, route="none", reason="no T1w to synthesise from") for run in runs]
     else:
         mask, mask_reason = reusable_brain_mask(
             t1w.path, subject, t1w_session, settings.derivatives
