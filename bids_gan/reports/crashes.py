@@ -50,7 +50,8 @@ def read_crashes(log_dir: Path) -> list[Crash]:
 def _read(path: Path) -> Crash:
     text = path.read_text(encoding="utf-8", errors="replace")
     first = re.match(r"Node: (\S+)", text)
-    _, workflow_name, step = (first[1] if first else "").split(".", 2) if first else ("", "", "")
+    # a step beside those of people has fewer parts in its name
+    _, workflow_name, step, *_ = [*(first[1] if first else "").split(".", 2), "", ""]
     exception, _, message = _error(text).partition(": ")
     return Crash(path, workflow_name, step, exception.rsplit(".", 1)[-1], message.strip())
 

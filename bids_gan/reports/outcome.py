@@ -6,7 +6,6 @@ Reports are written from files alone, so that ``--reports-only`` needs no proces
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,32 +110,3 @@ def worst(states: list[str]) -> str:
     """The worst of several states; 'bad' when there is nothing to judge."""
     order = list(STATES)
     return max(states, key=order.index, default="bad")
-
-
-@dataclass(frozen=True)
-class Crash:
-    """One crash file: where it lies, the step that failed, the last line and the whole text."""
-
-    path: Path
-    node: str
-    message: str
-    text: str
-
-
-def find_crashes(output_dir: Path, subject: str) -> list[Crash]:
-    """Crash files below ``logs/`` that concern one person, newest first.
-
-    A crash file belongs to a person when its path or its text holds the label
-    (``sub-01`` in file names, ``sub_01`` in the names of processing steps).
-    """
-    label = re.compile(rf"sub[-_]{re.escape(subject)}(?![a-zA-Z0-9])")
-    logs = Path(output_dir) / "logs"
-    files = sorted(logs.rglob("crash*.txt"), key=lambda p: p.stat().st_mtime, reverse=True)
-    crashes = []
-    for path in files:
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if label.search(text) or label.search(str(path.relative_to(logs))):
-            lines = [line.strip() for line in text.splitlines() if line.strip()]
-            node = next((n.removeprefix("Node:").strip() for n in lines if n[:5] == "Node:"), "")
-            crashes.append(Crash(path, node, lines[-1] if lines else "empty file", text))
-    return crashes

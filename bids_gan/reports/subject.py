@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 from bids_gan.bids.outputs import output_path, write_text
 from bids_gan.errors import ProcessingError
 from bids_gan.reports import bibliography, boilerplate
+from bids_gan.reports.crashes import read_crashes
 from bids_gan.reports.numbers import DATA, describe
-from bids_gan.reports.outcome import STATES, Outcome, find_crashes, read_outcome, worst
+from bids_gan.reports.outcome import STATES, Outcome, read_outcome, worst
 from bids_gan.reports.pages import render
 
 if TYPE_CHECKING:
     from bids_gan.bids.plan import Plan, SessionPlan
     from bids_gan.settings import Settings
 
-MAX_CRASH_CHARACTERS = 20_000
+#: of a crash file; its end says most
+MAX_CHARACTERS = 20_000
 
 
 def write_subject_reports(settings: Settings, plan: Plan) -> list[Path]:
@@ -65,7 +67,7 @@ def _write_report(settings: Settings, plan: Plan, subject: str) -> Path:
     parts = {
         _part(person, "summary"): _summary(settings, plan, sessions),
         _part(person, "about"): _about(settings, sessions),
-        _part(person, "errors"): _errors(settings, subject),
+        _part(person, "errors"): _errors(settings, sessions),
     }
     for session in sessions:
         parts |= _session_parts(settings, session)
@@ -185,15 +187,19 @@ def rerun_command(settings: Settings, subject: str) -> str:
     return shlex.join(str(word) for word in words)
 
 
-def _errors(settings: Settings, subject: str) -> str:
+def _errors(settings: Settings, sessions: tuple[SessionPlan, ...]) -> str:
+    """Crash files of all runs that concern these sessions, newest first."""
+    names = {session.workflow_name for session in sessions}
+    found = read_crashes(settings.output_dir / "logs")
     crashes = [
         {
             "file": crash.path.relative_to(settings.output_dir).as_posix(),
-            "node": crash.node,
-            "message": crash.message,
-            "text": crash.text[-MAX_CRASH_CHARACTERS:],
+            "step": crash.step,
+            "message": f"{crash.exception}: {crash.message}",
+            "text": crash.path.read_text(encoding="utf-8", errors="replace")[-MAX_CHARACTERS:],
         }
-        for crash in find_crashes(settings.output_dir, subject)
+        for crash in reversed(found)
+        if crash.workflow_name in names
     ]
     return render("errors.html.jinja", crashes=crashes)
 

@@ -1,0 +1,195 @@
+import re
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nibabel.orientations import (
+    apply_orientation,
+    axcodes2ornt,
+    inv_ornt_aff,
+    io_orientation,
+    ornt_transform,
+)
+
+from bids_gan.reports import figures
+from bids_gan.reports.mosaic import Row, draw_rows, make_canvas, window
+
+SHAPE = (24, 28, 20)
+
+
+def upright(oblique=0.0):
+    """Affine of a RAS+ grid with unequal voxels, turned about the vertical by some degrees."""
+    angle = np.deg2rad(oblique)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    affine = turn @ np.diag([3.0, 2.5, 4.0, 1.0])
+    affine[:3, 3] = [-36, -40, -30]
+    return affine
+
+
+def phantom(oblique=0.0):
+    """Ball with a bright block on the person's left, front and top: no two sides are alike."""
+    x, y, z = np.indices(SHAPE)
+    inside = ((x - 12) / 9) ** 2 + ((y - 14) / 11) ** 2 + ((z - 10) / 7) ** 2 < 1
+    data = inside * 50.0
+    data[4:9, 16:22, 11:15] += 60
+    affine = upright(oblique)
+    image = nib.Nifti1Image(data.astype(np.float32), affine)
+    return image, nib.Nifti1Image(inside.astype(np.uint8), affine)
+
+
+def reorder(img, codes):
+    """The same image with its array axes in another order and direction."""
+    transform = ornt_transform(io_orientation(img.affine), axcodes2ornt(codes))
+    data = apply_orientation(np.asanyarray(img.dataobj), transform)
+    return nib.Nifti1Image(data, img.affine @ inv_ornt_aff(transform, img.shape))
+
+
+def draw_all(image, mask, folder):
+    """Every figure made of volumes; returns the contents of the files by name."""
+    small = nib.Nifti1Image(image.get_fdata() / 1000, image.affine)
+    field = nib.Nifti1Image(image.get_fdata() - 40, image.affine)
+    figures.plot_anatomy(image, mask, small, folder / "anatomy.svg")
+    figures.plot_synthesis(image, small, small, mask, folder / "synthesis.svg")
+    figures.plot_before_after(image, small, mask, mask, folder / "flicker.svg", name="b0")
+    figures.plot_field(field, image, mask, -0.14, folder / "field.svg")
+    figures.plot_displacement(field, mask, folder / "displacement.svg")
+    return {path.stem: path.read_text() for path in folder.glob("*.svg")}
+
+
+@pytest.mark.parametrize(("codes", "oblique"), [("LAS", 0.0), ("PSR", 15.0)])
+def test_storage_order_does_not_change_the_picture(codes, oblique, tmp_path):
+    image, mask = phantom(oblique)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    expected = draw_all(image, mask, tmp_path / "a")
+    found = draw_all(reorder(image, codes), reorder(mask, codes), tmp_path / "b")
+    assert len(expected) == 5
+    for name, svg in expected.items():
+        assert found[name] == svg, name
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LAS", "LIA"])
+def test_left_of_the_person_is_under_the_letter_l(codes):
+    image, mask = (reorder(img, codes) for img in phantom())
+    canvas = make_canvas(mask)
+    fig = draw_rows([Row(canvas.read(image), axis) for axis in (2, 1)], canvas)
+    for ax, axis in zip(fig.axes, (2, 1), strict=True):
+        picture = np.nan_to_num(ax.images[0].get_array())
+        tile = picture.shape[1] / len(canvas.cuts[axis])
+        _, columns = np.nonzero(picture > 80)
+        assert columns.size
+        assert np.all(columns % tile < tile / 2)
+        letters = {t.get_text(): t.get_position()[0] for t in ax.texts[:3]}
+        assert letters["L"] < letters["R"]
+
+
+def test_slices_carry_their_world_coordinate():
+    image, mask = phantom()
+    canvas = make_canvas(mask, n_cuts=3)
+    fig = draw_rows([Row(canvas.read(image), 2)], canvas)
+    labels = [t.get_text() for t in fig.axes[0].texts if "=" in t.get_text()]
+    assert labels == [f"z = {-30 + 4 * cut:+d} mm" for cut in canvas.cuts[2]]
+
+
+def test_slices_reach_low_in_a_large_field_of_view():
+    mask = np.zeros((100, 100, 80), np.uint8)
+    mask[40:60, 40:60, 10:40] = 1
+    canvas = make_canvas(nib.Nifti1Image(mask, np.eye(4)))
+    assert len(canvas.cuts[2]) == 7
+    assert min(canvas.cuts[2]) < 16
+    assert max(canvas.cuts[2]) > 34
+
+
+def test_empty_mask_is_refused():
+    with pytest.raises(ValueError, match="mask"):
+        make_canvas(nib.Nifti1Image(np.zeros(SHAPE, np.uint8), np.eye(4)))
+
+
+def test_flicker_holds_both_states_with_the_same_slices_and_moves_on_hover(tmp_path):
+    image, mask = phantom()
+    shifted = nib.Nifti1Image(np.roll(image.get_fdata(), 2, axis=1), image.affine)
+    path = figures.plot_before_after(image, shifted, mask, mask, tmp_path / "f.svg", name="b0")
+    svg = path.read_text()
+    after, before = svg.split('<g class="foreground-svg">')
+    assert ":hover" in svg
+    pictures = [re.findall(r"data:image/jpeg;base64,[^\"]+", part) for part in (before, after)]
+    assert len(pictures[0]) == len(pictures[1]) == 3
+    assert pictures[0] != pictures[1]
+    outlines = [re.findall(r'<path d="[^"]+" clip-path', part) for part in (before, after)]
+    assert outlines[0]
+    assert outlines[0] == outlines[1]
+
+
+def test_images_of_other_grids_are_brought_to_that_of_the_mask(tmp_path):
+    image, mask = phantom()
+    canvas = make_canvas(mask)
+    fine = nib.Nifti1Image(
+        np.ones((48, 56, 40), np.float32) * 7, image.affine @ np.diag([0.5, 0.5, 0.5, 1])
+    )
+    assert canvas.read(fine).shape == SHAPE
+    assert np.median(canvas.read(fine)) == pytest.approx(7)
+
+
+def test_window_ignores_outliers_and_what_lies_outside():
+    data = np.linspace(10, 20, 1000)
+    data[:2] = 1e6
+    inside = np.ones(1000, bool)
+    inside[-100:] = False
+    low, high = window(data, inside)
+    assert low == 0
+    assert 18 < high < 20
+    assert window(np.full(5, np.nan), np.ones(5, bool)) == (0.0, 1.0)
+
+
+def test_motion_figure_shows_translation_of_the_centre(tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(figures, "to_svg", lambda fig: seen.setdefault("fig", fig) and "<svg/>")
+    matrices = np.tile(np.eye(4), (5, 1, 1))
+    turn = np.deg2rad(2)
+    matrices[3, :2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    centre = np.array([10.0, -20.0, 30.0])
+    matrices[3, :3, 3] = centre - matrices[3, :3, :3] @ centre  # turns about the centre
+    matrices[4, :3, 3] = [1, 2, 3]
+    fd = np.array([np.nan, 0, 0, 0.7, 1.1])
+    figures.plot_motion(matrices, fd, tmp_path / "m.svg", centre=tuple(centre))
+    translation, rotation, displacement = seen["fig"].axes
+    lines = {line.get_label(): line.get_ydata() for line in translation.lines[:3]}
+    assert [lines[axis][4] for axis in "xyz"] == pytest.approx([1, 2, 3])
+    assert [lines[axis][3] for axis in "xyz"] == pytest.approx([0, 0, 0], abs=1e-9)
+    assert rotation.lines[2].get_ydata()[3] == pytest.approx(2)
+    assert displacement.lines[0].get_ydata()[4] == pytest.approx(1.1)
+
+
+def test_field_bar_gives_hz_symmetric_and_mm(tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(figures, "to_svg", lambda fig: seen.setdefault("fig", fig) and "<svg/>")
+    image, mask = phantom()
+    field = nib.Nifti1Image(np.where(mask.get_fdata() > 0, 37.0, 0), image.affine)
+    figures.plot_field(field, image, mask, 0.1, tmp_path / "f.svg")
+    bar = seen["fig"].axes[-1]
+    assert bar.get_xlim() == (-40, 40)
+    assert "Hz" in bar.get_xlabel()
+    (millimetres,) = bar.child_axes
+    seen["fig"].draw_without_rendering()
+    assert millimetres.get_xlim() == pytest.approx((-4, 4))
+
+
+def test_text_stays_inside_the_figure():
+    image, mask = phantom()
+    canvas = make_canvas(mask)
+    data = canvas.read(image)
+    rows = [Row(data, axis, "title", limits=(0, 0.0325), bar="SD of FA") for axis in (2, 1, 0)]
+    fig = draw_rows(rows, canvas)
+    fig.draw_without_rendering()
+    frame = fig.bbox
+    texts = [text for ax in fig.axes for text in ax.texts] + fig.texts
+    bars = [ax for ax in fig.axes if ax.get_ylabel()]
+    assert len(bars) == 3
+    texts += [text for ax in bars for text in (ax.yaxis.label, *ax.get_yticklabels())]
+    for text in texts:
+        box = text.get_window_extent()
+        assert box.x0 >= frame.x0, text.get_text()
+        assert box.x1 <= frame.x1, text.get_text()
+        assert box.y0 >= frame.y0, text.get_text()
+        assert box.y1 <= frame.y1, text.get_text()

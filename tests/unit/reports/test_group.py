@@ -1,0 +1,123 @@
+import json
+import random
+import re
+
+import pytest
+
+from bids_gan.reports.group import write_group
+from bids_gan.reports.numbers import format_value, known_numbers
+
+
+def table(out):
+    lines = (out / "group_desc-sdc_qc.tsv").read_text().splitlines()
+    columns = lines[0].split("\t")
+    return [dict(zip(columns, line.split("\t"), strict=True)) for line in lines[1:]]
+
+
+def test_table_holds_every_run_with_its_numbers(project):
+    project.write_run(project.runs[0])
+    project.write_run(project.runs[1], accepted=False, reasons=["one", "two"], motion=False)
+    write_group(project.out)
+    ap, pa = table(project.out)
+    assert ap["participant_id"] == "sub-01"
+    assert ap["session_id"] == "n/a"
+    assert ap["run"] == "sub-01_dir-AP"
+    assert (ap["accepted"], ap["reasons"]) == ("true", "n/a")
+    assert ap["displacement_p95_mm"] == "5.221"
+    assert (ap["fd_mean_mm"], pa["fd_mean_mm"]) == ("0.2", "n/a")
+    assert (pa["accepted"], pa["reasons"]) == ("false", "one; two")
+    columns = list(ap)
+    assert columns.index("displacement_p95_mm") < columns.index("fd_max_mm")
+    assert columns[-1] == "brand_new_number"
+
+
+def test_dictionary_describes_every_column_with_units(project):
+    project.write_run(project.runs[0])
+    write_group(project.out)
+    meaning = json.loads((project.out / "group_desc-sdc_qc.json").read_text())
+    assert set(meaning) == set(table(project.out)[0])
+    assert meaning["displacement_p95_mm"]["Units"] == "mm"
+    assert all(entry.get("Description") for name, entry in meaning.items() if "brand" not in name)
+
+
+def test_known_numbers_are_described():
+    for name, entry in known_numbers().items():
+        assert set(entry) == {"LongName", "Description", "Units"}, name
+        assert all(entry.values()), name
+
+
+def test_sessions_and_people_without_result(project):
+    for label in ("a", "b"):
+        project.write_run(project.make_run("AP", session=label))
+    (project.out / "sub-02.html").write_text("")
+    (project.out / "sub-01.html").write_text("")
+    write_group(project.out)
+    assert [row["session_id"] for row in table(project.out)] == ["ses-a", "ses-b"]
+    html = (project.out / "group.html").read_text()
+    assert '<a href="sub-02.html">sub-02</a>' in html.split("<table>")[0]
+    assert html.split("<table>")[1].count('<a href="sub-01.html">sub-01</a>') == 2
+
+
+def test_broken_sidecar_is_named_and_does_not_stop_the_rest(project):
+    for run in project.runs:
+        project.write_run(run)
+    broken = next(project.out.rglob("*dir-PA*.json"))
+    broken.write_text("{")
+    write_group(project.out)
+    assert len(table(project.out)) == 1
+    assert broken.name in (project.out / "group.html").read_text()
+
+
+def test_text_is_escaped_and_cannot_break_the_table(project):
+    project.write_run(
+        project.runs[0],
+        accepted=False,
+        reasons=[f"{project.hostile}\twith\nbreaks"],
+        **{project.hostile: 1},
+    )
+    write_group(project.out)
+    (row,) = table(project.out)
+    assert row["reasons"] == f"{project.hostile} with breaks"
+    html = (project.out / "group.html").read_text()
+    assert html.count("<script") == 1
+    assert "alert(" not in html.split("<script>")[1]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "", []])
+def test_missing_and_infinite_read_na(value):
+    assert format_value(value) == "n/a"
+
+
+def test_numbers_that_are_not_finite_are_not_drawn(project):
+    project.write_run(project.runs[0], jacobian_min=float("nan"))
+    project.write_run(project.runs[1], jacobian_min=0.5)
+    write_group(project.out)
+    assert [row["jacobian_min"] for row in table(project.out)] == ["n/a", "0.5"]
+    html = (project.out / "group.html").read_text()
+    assert "nan" not in re.sub(r"[^\w.]", " ", html).split()
+
+
+def test_empty_folder_gives_an_empty_table(tmp_path):
+    write_group(tmp_path)
+    assert table(tmp_path) == []
+    html = (tmp_path / "group.html").read_text()
+    assert "0 diffusion runs of 0 people" in " ".join(html.split())
+
+
+def test_two_thousand_runs_fit_in_a_small_self_contained_page(project):
+    draw = random.Random(0)
+    folder = project.out / "sub-01" / "dwi"
+    folder.mkdir(parents=True)
+    for n in range(2000):
+        numbers = {name: draw.gauss(1, 0.3) for name in known_numbers()}
+        content = json.dumps({"SDCQuality": {"accepted": True, "reasons": [], **numbers}})
+        (folder / f"sub-01_run-{n}_desc-preproc_dwi.json").write_text(content)
+    write_group(project.out)
+    page = project.out / "group.html"
+    assert page.stat().st_size < 10e6
+    html = page.read_text()
+    assert html.count("<circle") == 2000 * len(known_numbers())
+    assert html.count('<tr id="row-') == 2000
+    assert not re.search(r"""(?:src|href)=["']https?:|@import|url\(""", html)
+    assert {int(n) for n in re.findall(r'data-row="(\d+)"', html)} == set(range(2000))
+    assert all(0 <= float(x) <= 640 for x in re.findall(r'cx="([^"]+)"', html))

@@ -1,0 +1,219 @@
+import os
+import re
+from dataclasses import replace
+
+import pytest
+
+from bids_gan.bids.outputs import output_path
+from bids_gan.errors import ProcessingError
+from bids_gan.reports import subject
+from bids_gan.reports.outcome import read_outcome
+from bids_gan.reports.subject import rerun_command, write_subject_reports
+
+PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>'
+
+
+def add_figure(project, key, entities, what, suffix):
+    path = project.out / output_path(key, entities, what=what, suffix=suffix)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(PICTURE)
+    return path.relative_to(project.out).as_posix()
+
+
+def write(project, plan=None):
+    write_subject_reports(project.settings, plan or project.plan)
+    return (project.out / "sub-01.html").read_text()
+
+
+def section(html, name):
+    return html.split(f'<section id="{name}">')[1].split("</section>")[0]
+
+
+def test_every_run_has_a_line_with_what_was_done_and_why(project):
+    project.write_model()
+    project.write_run(project.runs[0])
+    project.write_run(project.runs[1], accepted=False, reasons=["agreement fell by 0.02"])
+    html = write(project)
+    rows = section(html, "Summary").split("<tr>")
+    (ap,) = (row for row in rows if "dir-AP" in row)
+    (pa,) = (row for row in rows if "dir-PA" in row)
+    assert "state good" in ap
+    assert "TotalReadoutTime" in ap
+    assert "state attention" in pa
+    assert "withdrawn" in pa
+    assert "agreement fell by 0.02" in pa
+    assert "t1w-to-fa version 7" in section(html, "Summary")
+
+
+@pytest.mark.parametrize(
+    ("run", "sidecar", "state", "words"),
+    [
+        ({}, None, "bad", "No result"),
+        ({}, {}, "good", "accepted"),
+        ({}, {"accepted": False, "reasons": ["a fold"]}, "attention", "a fold"),
+        ({}, {"block": False}, "attention", "not known"),
+        ({"route": "none", "reason": "--sdc none"}, {"block": False}, "attention", "--sdc none"),
+    ],
+)
+def test_outcome_of_a_run(project, run, sidecar, state, words):
+    planned = project.make_run("AP", **run)
+    if sidecar is not None:
+        project.write_run(planned, **sidecar)
+    outcome = read_outcome(project.out, planned)
+    assert outcome.state == state
+    assert words in outcome.sentence
+    assert outcome.finished == (sidecar is not None)
+
+
+def test_half_a_sidecar_counts_as_no_result(project):
+    project.write_run(project.runs[0])
+    path = next(project.out.rglob("*_desc-preproc_dwi.json"))
+    path.write_text(path.read_text()[:20])
+    assert read_outcome(project.out, project.runs[0]).state == "bad"
+
+
+def test_refused_person_gets_a_report_with_the_reason(project):
+    write(project)
+    html = (project.out / "sub-02.html").read_text()
+    assert "state bad" in section(html, "Summary")
+    assert "no T1w" in html
+
+
+def test_text_from_outside_is_escaped_everywhere(project):
+    project.write_model(Model=project.hostile)
+    project.write_run(
+        project.runs[0],
+        accepted=False,
+        reasons=[project.hostile],
+        **{project.hostile: project.hostile},
+    )
+    crash = project.settings.log_dir / "crash-1.txt"
+    crash.parent.mkdir(parents=True)
+    crash.write_text(f"Node: bids_gan_wf.sub_01_wf.<b>\n\nValueError: {project.hostile}\n")
+    session = replace(
+        project.plan.sessions[0], notes=(project.hostile,), brain_mask_reason=project.hostile
+    )
+    session = replace(session, t1w=replace(session.t1w, reason=project.hostile))
+    others = project.plan.sessions[1:]
+    plan = replace(
+        project.plan,
+        sessions=(session, *others),
+        notes=(project.hostile,),
+        problems=(project.hostile,),
+    )
+    for html in (write(project, plan), (project.out / "sub-02.html").read_text()):
+        assert "&lt;script&gt;" in html
+        assert "<script" not in html
+
+
+def test_nothing_is_loaded_from_elsewhere(project):
+    project.write_model()
+    project.write_run(project.runs[0])
+    dwi = {"subject": "01", "direction": "AP"}
+    named = [
+        add_figure(project, "figure_session", {"subject": "01"}, "anatomy", "T1w"),
+        add_figure(project, "figure_session", {"subject": "01"}, "synth", "FA"),
+        *(
+            add_figure(project, "figure_run", dwi, what, "dwi")
+            for what in ("sdcb0", "sdcFA", "fieldmap", "displacement", "motion")
+        ),
+    ]
+    html = write(project)
+    loaded = re.findall(r"""(?:src|data)=["']([^"']+)["']""", html)
+    assert sorted(path.removeprefix("./") for path in loaded) == sorted(named)
+    for path in loaded:
+        assert (project.out / path).is_file()
+    assert not re.search(r"<(script|link|iframe|base)\b|@import|url\(", html)
+    assert html.count("<img ") + html.count("<object ") == len(named)
+    assert len(re.findall(r'<(?:img alt|object aria-label)="\w', html)) == len(named)
+
+
+def test_figures_stand_in_their_section_and_run(project):
+    for run in project.runs:
+        project.write_run(run)
+        add_figure(project, "figure_run", run.entities, "sdcb0", "dwi")
+    add_figure(project, "figure_run", project.runs[1].entities, "motion", "dwi")
+    add_figure(project, "figure_session", {"subject": "011"}, "anatomy", "T1w")
+    html = write(project)
+    distortion = section(html, "Distortion")
+    assert distortion.index("AP") < distortion.index("dir-AP_desc-sdcb0")
+    assert distortion.index("dir-AP_desc-sdcb0") < distortion.index("dir-PA_desc-sdcb0")
+    assert "dir-PA_desc-motion" in section(html, "Diffusion")
+    assert "sub-011" not in html
+
+
+def test_sessions_and_runs_are_told_apart(project):
+    sessions = []
+    for label in ("a", "b"):
+        run = project.make_run("AP", session=label)
+        sessions.append(replace(project.plan.sessions[0], session=label, dwi=(run,)))
+        project.write_run(run, displacement_p95_mm={"a": 1.11, "b": 2.22}[label])
+        add_figure(project, "figure_run", run.entities, "sdcb0", "dwi")
+        entities = {"subject": "01", "session": label}
+        add_figure(project, "figure_session", entities, "anatomy", "T1w")
+    html = write(project, replace(project.plan, sessions=tuple(sessions)))
+    for name, stem in (
+        ("Anatomy", "ses-{}_desc-anatomy"),
+        ("Distortion", "ses-{}_dir-AP_desc-sdc"),
+    ):
+        part = section(html, name)
+        for label in "ab":
+            assert part.count(f'data="./sub-01/figures/sub-01_{stem.format(label)}') + part.count(
+                f'src="./sub-01/figures/sub-01_{stem.format(label)}'
+            ) == 1  # fmt: skip
+    distortion = section(html, "Distortion")
+    assert distortion.index("1.11") < distortion.index("ses-a_dir-AP_desc-sdcb0")
+    assert distortion.index("ses-a_dir-AP_desc-sdcb0") < distortion.index("2.22")
+
+
+def test_numbers_have_unit_and_meaning_and_unknown_ones_are_kept(project):
+    project.write_run(project.runs[0])
+    table = section(write(project), "Distortion")
+    assert re.search(r"95th percentile of displacement</td><td[^>]*>5.221</td>\s*<td>mm", table)
+    assert re.search(r"Mean framewise displacement</td><td[^>]*>0.2</td>\s*<td>mm", table)
+    assert re.search(r"brand_new_number</td><td[^>]*>3</td>", table)
+
+
+def test_crash_files_are_those_of_the_person_newest_first(project):
+    logs = project.settings.log_dir
+    logs.mkdir(parents=True)
+    texts = {
+        "crash-new.txt": "Node: bids_gan_wf.sub_01_wf.sdc_wf.fit\nMemoryError: new\n",
+        "crash-old.txt": "Node: bids_gan_wf.sub_01_wf.sdc_wf.fit\nValueError: old\n",
+        "crash-other.txt": "Node: bids_gan_wf.sub_011_wf.sdc\nValueError: other\n",
+        "crash-nobody.txt": "Node: bids_gan_wf.lonely\nValueError: nobody\n",
+    }
+    for age, (name, text) in enumerate(texts.items()):
+        (logs / name).write_text(text)
+        os.utime(logs / name, (1e9 - age, 1e9 - age))
+    errors = section(write(project), "Errors")
+    place = f"logs/{project.settings.run_uuid}"
+    assert errors.index(f"{place}/crash-new.txt") < errors.index(f"{place}/crash-old.txt")
+    assert "MemoryError: new" in errors
+    assert "step sdc_wf.fit" in errors
+    assert "other" not in errors
+    assert "nobody" not in errors
+
+
+def test_rerun_command_is_quoted_and_names_the_stored_settings(project):
+    project.settings.log_dir.mkdir(parents=True)
+    (project.settings.log_dir / "bids-gan.toml").write_text("")
+    command = rerun_command(project.settings, "01")
+    assert command.startswith("bids-gan ")
+    assert "--participant-label 01" in command
+    assert f"'{project.settings.work_dir}'" in command
+    assert f"{project.settings.run_uuid}/bids-gan.toml" in command
+
+
+def test_one_failing_report_does_not_stop_the_others(project, monkeypatch):
+    real = subject._write_report
+
+    def fail(settings, plan, label):
+        if label == "01":
+            raise OSError("disk full")
+        return real(settings, plan, label)
+
+    monkeypatch.setattr(subject, "_write_report", fail)
+    with pytest.raises(ProcessingError, match=r"sub-01\.html .*disk full.*--reports-only"):
+        write_subject_reports(project.settings, project.plan)
+    assert (project.out / "sub-02.html").is_file()
