@@ -235,9 +235,7 @@ def test_session_choice_still_borrows(plan):
 
 def test_brain_mask_is_reused(plan, tmp_path):
     old = write_dataset(tmp_path / "old", {"sub-01/anat/sub-01_desc-brain_mask.nii.gz": image()})
-    made = plan(
-        {"sub-01/anat/sub-01_T1w.nii.gz": image()}, derivatives=(("fmriprep", old),)
-    )
+    made = plan({"sub-01/anat/sub-01_T1w.nii.gz": image()}, derivatives=(("fmriprep", old),))
     (session,) = made.sessions
     assert session.brain_mask == old / "sub-01/anat/sub-01_desc-brain_mask.nii.gz"
     assert "reused from fmriprep" in format_plan(made)

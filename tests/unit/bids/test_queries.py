@@ -23,7 +23,9 @@ CONTENT = {
 def t1w_names(root, content=None, **given):
     if content is not None:
         given["bids_filter_file"] = root / "filter.json"
-        (root / "filter.json").write_text(content if isinstance(content, str) else json.dumps(content))
+        (root / "filter.json").write_text(
+            content if isinstance(content, str) else json.dumps(content)
+        )
     settings = Settings(root, root / "out", **given)
     query = load_filters(settings)["t1w"]
     return [image.filename for image in find_images(open_layout(settings), query, "01")]
@@ -85,11 +87,11 @@ def test_index_is_kept_and_used(root, tmp_path):
 
 def test_missing_description(root):
     (root / "dataset_description.json").unlink()
-    with pytest.raises(DataError, match="dataset_description.json"):
+    with pytest.raises(DataError, match=r"dataset_description\.json"):
         t1w_names(root)
 
 
 def test_broken_json_is_named(root):
     (root / "sub-01/dwi/sub-01_dir-AP_dwi.json").write_text("{,}")
-    with pytest.raises(DataError, match="sub-01_dir-AP_dwi.json"):
+    with pytest.raises(DataError, match=r"sub-01_dir-AP_dwi\.json"):
         t1w_names(root)
