@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bids_gan.bids.plan import DiffusionRun
 
 # state -> word shown beside the colour, worst last
-STATES = {"good": "Good", "attention": "Look at it", "bad": "Failed"}
+STATES = {"good": "Good", "attention": "Check", "bad": "Failed"}
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ def test_numbers_that_are_not_finite_are_not_drawn(project):
     write_group(project.out)
     assert [row["jacobian_min"] for row in table(project.out)] == ["n/a", "0.5"]
     html = (project.out / "group.html").read_text()
+    assert "Smallest Jacobian determinant, runs: 1, from 0.5 to 0.5" in html
     assert "nan" not in re.sub(r"[^\w.]", " ", html).split()
 
 
