@@ -273,3 +273,35 @@ def test_environment_with_an_unwritable_home(tmp_path, monkeypatch):
         assert os.environ[name].startswith(str(work))
     assert os.environ["OMP_NUM_THREADS"] == "3"
     assert os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] == "3"
+
+
+def test_libraries_import_without_home_and_network(tmp_path):
+    """The home cannot be made (its parent is a file), and sockets do not connect."""
+    (tmp_path / "file").touch()
+    code = (
+        "import os, socket, sys\n"
+        "from pathlib import Path\n"
+        "def refuse(*_):\n"
+        "    raise OSError('no network')\n"
+        "socket.socket.connect = refuse\n"
+        "from bids_gan.cli.environment import prepare_environment\n"
+        "from bids_gan.settings import Settings\n"
+        "folder = Path(sys.argv[1])\n"
+        "prepare_environment(Settings(folder, folder, work_dir=folder / 'work'))\n"
+        "import matplotlib.pyplot, nipype, nireports.assembler.report, templateflow\n"
+        "import niworkflows.interfaces.bids\n"
+    )
+    keep = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("XDG_CACHE_HOME", "TEMPLATEFLOW_HOME", "MPLCONFIGDIR", "NIPYPE_CONFIG_DIR")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env={**keep, "HOME": str(tmp_path / "file" / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "work/.cache/templateflow").is_dir()
