@@ -108,11 +108,11 @@ def prepare_t1w(
         When the image is unusable or no brain is found in it.
     """
     head, affine = _working_grid(check_volume(img, name))
-    probabilities = tissue_probabilities(network, head / _rough_white(head), precision)
+    probabilities = tissue_probabilities(network, head / _rough_white(head), affine, precision)
     rough = _checked(brain_mask(probabilities), name)
     head = head / _bias_field(head, rough, affine)
     head /= _white_mean(head, probabilities, rough)
-    probabilities = tissue_probabilities(network, head, precision)
+    probabilities = tissue_probabilities(network, head, affine, precision)
     if mask is None:
         brain = _checked(brain_mask(probabilities), name)
     else:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from bids_gan.geometry import box_grid, resample
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -14,7 +16,13 @@ if TYPE_CHECKING:
 CSF, CORTEX, DEEP_GREY, WHITE, CEREBELLAR_GREY, CEREBELLAR_WHITE, BRAINSTEM = range(1, 8)
 
 
-def tissue_probabilities(network: nn.Module, image: np.ndarray, precision: str) -> np.ndarray:
+#: voxel size at which the network works, mm
+SPACING = 1.5
+
+
+def tissue_probabilities(
+    network: nn.Module, image: np.ndarray, affine: np.ndarray, precision: str
+) -> np.ndarray:
     """Probability of each class.
 
     Parameters
@@ -22,16 +30,34 @@ def tissue_probabilities(network: nn.Module, image: np.ndarray, precision: str) 
     network : module
         The anatomy network, batch normalisation folded.
     image : (I, J, K) array
-        T1w on a RAS+ 1 mm grid, white matter near 1.
-    precision : {'bf16', 'fp32'}
+        T1w on an axis-aligned RAS+ grid, white matter near 1.
+    affine : (4, 4) array
+        Voxel to world (mm).
+    precision : {'auto', 'bf16', 'fp32'}
 
     Returns
     -------
     (8, I, J, K) float32 array
+        On the grid of `image`.
     """
+    import torch
+
     from bids_gan.gan.inference import run_network
 
-    return run_network(network, image[None], precision).softmax(dim=0).numpy()
+    shape, grid = box_grid(np.ones(image.shape, bool), affine, SPACING, 0.0)
+    small = resample(image, affine, shape, grid)
+    likely = run_network(network, small[None], precision).softmax(dim=0)
+    # both grids are aligned with the axes: interpolation is a product of three 1-D ones
+    zoom = np.diag(affine)[:3] / SPACING
+    start = (affine[:3, 3] - grid[:3, 3]) / SPACING
+    axes = [
+        torch.as_tensor(2 * (a + b * np.arange(n)) / (m - 1) - 1, dtype=torch.float32)
+        for a, b, n, m in zip(start, zoom, image.shape, shape, strict=True)
+    ]
+    where = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flip(-1)
+    return torch.nn.functional.grid_sample(
+        likely[None], where[None], padding_mode="border", align_corners=True
+    )[0].numpy()
 
 
 def brain_mask(probabilities: np.ndarray) -> np.ndarray:

@@ -50,9 +50,7 @@ def affine_to_template(brain: np.ndarray, mask: np.ndarray, affine: np.ndarray) 
     shape, grid = box_grid(mask, affine, 2.0, 6.0)
     moving = to_ants(resample(np.where(mask, brain, 0), affine, shape, grid), grid)
     template = template_t1w()
-    fixed_shape, fixed_grid = box_grid(
-        np.asarray(template.dataobj) > 0, template.affine, 2.0, 6.0
-    )
+    fixed_shape, fixed_grid = box_grid(np.asarray(template.dataobj) > 0, template.affine, 2.0, 6.0)
     fixed = to_ants(
         resample(np.asarray(template.dataobj), template.affine, fixed_shape, fixed_grid),
         fixed_grid,

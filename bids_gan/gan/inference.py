@@ -12,7 +12,16 @@ def has_bf16() -> bool:
     return torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def run_network(network: nn.Module, volume: np.ndarray, precision: str, device="cpu") -> Tensor:
+def choose_precision(request: str, device: str = "cpu") -> str:
+    """Turn ``auto`` into bf16 where the processor has it (every CUDA device does), else fp32."""
+    if request == "auto":
+        return "bf16" if device != "cpu" or has_bf16() else "fp32"
+    return request
+
+
+def run_network(
+    network: nn.Module, volume: np.ndarray, precision: str, device: str = "cpu"
+) -> Tensor:
     """Run a network over a whole volume.
 
     Parameters
@@ -20,16 +29,14 @@ def run_network(network: nn.Module, volume: np.ndarray, precision: str, device="
     network : module
     volume : (C, I, J, K) array
     precision : {'auto', 'bf16', 'fp32'}
-        ``auto`` takes bf16 where the processor has it.
-    device : str or torch.device
+        See :func:`choose_precision`.
+    device : str
 
     Returns
     -------
     (C', I, J, K) float32 tensor on the CPU
     """
-    if precision == "auto":
-        precision = "bf16" if device != "cpu" or has_bf16() else "fp32"
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    dtype = torch.bfloat16 if choose_precision(precision, device) == "bf16" else torch.float32
     network = network.to(device=device, dtype=dtype, memory_format=torch.channels_last_3d)
     x = torch.as_tensor(volume, dtype=dtype, device=device).unsqueeze(0)
     with torch.inference_mode():

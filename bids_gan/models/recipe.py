@@ -100,8 +100,10 @@ def _label_data(recipe: dict, data: Path):
             for person in recipe["people"][group]
         ]
 
-    patches = LabelPatches(maps("train"), recipe["data"]["patch"], recipe["seed"])
-    unseen = LabelPatches(maps("validation"), 128, recipe["seed"] + 1)
+    options = recipe["data"]
+    spacing, seed = options["spacing"], recipe["seed"]
+    patches = LabelPatches(maps("train"), options["patch"], options["batch"], spacing, seed)
+    unseen = LabelPatches(maps("validation"), 96, 1, spacing, seed + 1)
     return patches.batch, lambda: (unseen.batch(step) for step in range(8))
 
 

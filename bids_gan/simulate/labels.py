@@ -75,12 +75,12 @@ def tissue_table(size: int = 1024) -> np.ndarray:
 def random_contrast(rng: np.random.Generator, size: int = 1024) -> np.ndarray:
     """Lookup table from label value to a random mean intensity.
 
-    Two thirds resemble a T1w image with wide jitter; one third is arbitrary, which keeps the
+    Five in six resemble a T1w image with wide jitter; the others are arbitrary, which keeps the
     network from relying on any order of the tissues. Tissue outside the brain is always arbitrary.
     """
     table = rng.uniform(0.0, 1.5, size)
     table[0] = rng.uniform(0, 0.1)
-    if rng.random() < 0.67:
+    if rng.random() < 5 / 6:
         spread = rng.uniform(0.7, 1.3)
         shift = rng.normal(0, 0.06, len(TISSUES))
         for label, (tissue, mean) in BRAIN_LABELS.items():
@@ -98,10 +98,16 @@ class LabelPatches:
         RAS+, 1 mm; see :func:`load_label_map`.
     patch : int
         Edge of the cube in voxels.
+    batch : int
+        Patches a step.
+    spacing : float
+        Voxel size of the patches in mm.
     seed : int
     """
 
-    def __init__(self, maps: list[np.ndarray], patch: int = 96, seed: int = 0):
+    def __init__(
+        self, maps: list[np.ndarray], patch: int, batch: int, spacing: float = 1.0, seed: int = 0
+    ):
         self.maps = [torch.as_tensor(m).unsqueeze(0) for m in maps]
         self.heads = [np.argwhere(m[::4, ::4, ::4] > 0) * 4 for m in maps]
         self.brains = [
@@ -109,16 +115,23 @@ class LabelPatches:
             for m in maps
         ]
         self.patch = patch
+        self.size = batch
+        self.spacing = spacing
         self.seed = seed
         self.tissues = torch.as_tensor(tissue_table())
 
     def batch(self, step: int) -> dict[str, Tensor]:
-        """Batch of `step`: ``input`` (1, 1, p, p, p) float32, ``labels`` (1, p, p, p) int64."""
+        """Batch of `step`: ``input`` (N, 1, p, p, p) float32, ``labels`` (N, p, p, p) int64."""
         rng = np.random.default_rng([self.seed, step])
+        patches = [self._patch(rng) for _ in range(self.size)]
+        return {key: torch.stack([p[key] for p in patches]) for key in patches[0]}
+
+    def _patch(self, rng: np.random.Generator) -> dict[str, Tensor]:
         person = int(rng.integers(len(self.maps)))
         places = self.brains[person] if rng.random() < 0.85 else self.heads[person]
         centre = places[rng.integers(len(places))] + rng.uniform(-8, 8, 3)
-        coordinates = patch_coordinates(centre, random_matrix(rng, 20, 0.2), self.patch)
+        matrix = self.spacing * random_matrix(rng, 20, 0.2)
+        coordinates = patch_coordinates(centre, matrix, self.patch)
         warp = rng.uniform(0, 4) * smooth_noise(rng, self.patch, 6, channels=3)
         labels = sample(self.maps[person], coordinates + warp.movedim(0, -1), mode="nearest")
         return self.render(labels.squeeze(0).round().long(), rng)
@@ -134,7 +147,7 @@ class LabelPatches:
         image = _soften(image, float(rng.uniform(0.35, 0.75)))
         image = random_appearance(image, rng)
         image = image * float(np.exp(rng.uniform(-0.45, 0.45)))
-        return {"input": image.unsqueeze(0), "labels": tissues.unsqueeze(0)}
+        return {"input": image, "labels": tissues}
 
     @staticmethod
     def _strip(labels: Tensor, tissues: Tensor, rng: np.random.Generator) -> Tensor:

@@ -41,7 +41,8 @@ class ConvBlock(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, stride: int = 1):
         super().__init__(
             nn.Conv3d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm3d(outputs),
+            # a long memory: these statistics are what inference will use
+            nn.BatchNorm3d(outputs, momentum=0.02),
             nn.LeakyReLU(0.01),
         )
 

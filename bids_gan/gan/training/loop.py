@@ -91,6 +91,7 @@ def train(
     average = copy.deepcopy(generator).eval().requires_grad_(False)
     rates = {name: opt.param_groups[0]["lr"] for name, opt in method.optimisers.items()}
     start = _resume(folder, method, average)
+    recent: dict[str, float] = {}
     with tqdm(total=settings.steps, initial=start, unit="step", smoothing=0.05) as bar:
         for step in range(start, settings.steps):
             factor = learning_rate_factor(step, settings)
@@ -102,14 +103,15 @@ def train(
                 if step >= settings.freeze_statistics:
                     freeze_batch_norm(module)
             values = _step(method, batches(step), step, settings)
+            recent = {k: recent.get(k, v) + 0.04 * (v - recent.get(k, v)) for k, v in values.items()}
             _update_average(average, generator, step, settings)
             bar.update()
             if step % 20 == 0:
-                bar.set_postfix({k: f"{v:.3f}" for k, v in values.items()})
+                bar.set_postfix({k: f"{v:.3f}" for k, v in recent.items()})
             if (step + 1) % settings.validate_every == 0 or step + 1 == settings.steps:
                 scores = _validate(method, average, validation(), settings)
-                _log(folder / "log.csv", {"step": step + 1, **values, **scores})
-                tqdm.write(f"step {step + 1}: " + _text(values) + " | validation " + _text(scores))
+                _log(folder / "log.csv", {"step": step + 1, **recent, **scores})
+                tqdm.write(f"step {step + 1}: " + _text(recent) + " | validation " + _text(scores))
                 _save(folder, method, average, step + 1)
     return average
 

@@ -226,6 +226,7 @@ def test_session_choice_still_borrows(plan):
     content = {
         "sub-01/ses-a/anat/sub-01_ses-a_T1w.nii.gz": None,
         **diffusion("sub-01/ses-b/dwi/sub-01_ses-b"),
+        "sub-01/ses-c/anat/sub-01_ses-c_T1w.nii.gz": None,
     }
     (session,) = plan(content, session_label=("b",)).sessions
     assert session.session == "b"

@@ -1,0 +1,139 @@
+"""The whole application on a simulated person: killed, resumed, offline, without a home."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bids_gan.bids.validate import validate
+from bids_gan.cli.demo import main as demo_main
+from bids_gan.simulate.demo import write_demo
+
+pytestmark = pytest.mark.slow
+
+NO_NETWORK = """
+import socket
+
+class Refused(OSError):
+    pass
+
+def refuse(self, address):
+    if self.family != socket.AF_UNIX:
+        raise Refused(f"a connection to {address} was tried")
+    return original(self, address)
+
+original = socket.socket.connect
+socket.socket.connect = socket.socket.connect_ex = refuse
+"""
+
+
+class Run:
+    """A dataset, its derivatives, and what the command printed."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.bids = folder / "bids"
+        self.out = folder / "derivatives"
+        self.work = folder / "work"
+
+    def start(self, *options: str) -> subprocess.Popen:
+        guard = self.folder / "guard"
+        guard.mkdir(exist_ok=True)
+        (guard / "sitecustomize.py").write_text(NO_NETWORK)
+        command = [sys.executable, "-m", "bids_gan", self.bids, self.out, "participant"]
+        return subprocess.Popen(
+            [*map(str, command), "--work-dir", str(self.work), "--nprocs", "1", *options],
+            env=os.environ | {"HOME": "/proc/nobody", "PYTHONPATH": str(guard)},
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def results(self) -> dict[str, float]:
+        """Time of completion of every finished node."""
+        return {
+            str(path.relative_to(self.work)): path.stat().st_mtime
+            for path in self.work.rglob("result_*.pklz")
+        }
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    run = Run(tmp_path_factory.mktemp("application"))
+    write_demo(run.bids)
+    process = run.start()
+    for line in process.stdout:
+        if "synthesi" in line:
+            break
+    else:
+        pytest.fail("the run ended before the synthesis")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    run.before = run.results()
+    run.left = [p for p in run.out.rglob("*") if p.is_file()]
+    process = run.start()
+    run.text, _ = process.communicate(timeout=1500)
+    run.code = process.returncode
+    return run
+
+
+def test_finishes_offline_and_without_a_home(run):
+    assert run.code == 0, run.text[-3000:]
+    assert "Refused" not in run.text
+
+
+def test_killed_run_left_nothing_half_written(run):
+    assert run.before, "the first run had not finished any node"
+    for path in run.left:
+        if path.name.endswith(".nii.gz"):
+            np.asarray(nib.load(path).dataobj)
+        elif path.suffix == ".json":
+            json.loads(path.read_text())
+
+
+def test_finished_nodes_were_not_computed_again(run):
+    after = run.results()
+    computed = [name for name in run.before if "anatomy" in name or "synthesi" in name]
+    assert computed
+    assert {name: after[name] for name in computed} == {
+        name: run.before[name] for name in computed
+    }
+
+
+def test_derivatives_are_valid_bids(run):
+    assert validate(run.out, derivative=True).errors == ()
+
+
+def test_correction_comes_closer_to_the_truth(run, capsys):
+    assert demo_main([str(run.bids), "--compare", str(run.out)]) == 0
+    print(capsys.readouterr().out)
+
+
+def test_nothing_was_written_into_the_dataset(run):
+    names = {p.name for p in run.bids.iterdir()}
+    assert "work" not in names
+    assert not list(run.bids.glob("sub-01/**/*synth*"))
+
+
+def test_synthetic_images_say_so(run):
+    sidecars = list(run.out.glob("sub-01/dwi/*desc-synth*.json"))
+    assert sidecars
+    for path in sidecars:
+        assert json.loads(path.read_text())["Synthetic"] is True
+
+
+def test_report_and_group_page(run):
+    assert (run.out / "sub-01.html").stat().st_size < 15 * 2**20
+    command = [sys.executable, "-m", "bids_gan", str(run.bids), str(run.out), "group"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=run.folder)
+    assert done.returncode == 0, done.stderr
+    assert "sub-01" in (run.out / "group_desc-sdc_qc.tsv").read_text()
+    assert (run.out / "group.html").exists()
