@@ -112,6 +112,12 @@ class Settings:
                 f"--omp-nthreads {self.omp_nthreads} (threads of one step) is larger than "
                 f"--nprocs {self.nprocs} (processors in all)."
             )
+        names = [name for name, _ in self.derivatives]
+        if "raw" in names or len(set(names)) < len(names):
+            raise UsageError(
+                "--derivatives: each dataset needs a name of its own, and 'raw' is BIDS_DIR; "
+                f"given: {', '.join(names)}."
+            )
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise UsageError(f"--device: {self.device!r} is none of auto, cpu, cuda, cuda:N.")
 

@@ -7,6 +7,7 @@ everything before it starts, since the user has to choose.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,7 +94,7 @@ class SessionPlan:
     @property
     def workflow_name(self) -> str:
         """Name of the session's workflow; crash files are assigned to people by it."""
-        return f"{self.label.replace('-', '_').replace(' ', '_')}_wf"
+        return re.sub(r"\W", "_", self.label) + "_wf"
 
 
 @dataclass(frozen=True)

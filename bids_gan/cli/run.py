@@ -92,7 +92,7 @@ def _participant(settings: Settings) -> None:
         raise DataError("nothing can be processed: the plan above says why, and what would help.")
     if settings.dry_run:
         return
-    _prepare_output(settings)
+    _prepare_output(settings, plan)
     if settings.reports_only:
         _write_reports(settings, plan)
     elif settings.boilerplate_only:
@@ -116,9 +116,10 @@ def _validate(bids_dir: Path) -> None:
         )
 
 
-def _prepare_output(settings: Settings) -> None:
-    """Make the folders, and record what this run was told."""
+def _prepare_output(settings: Settings, plan: Plan) -> None:
+    """Make the folders, and record what this run was told and decided."""
     from bids_gan.bids.description import write_description
+    from bids_gan.bids.plan import format_plan
 
     for folder, what in ((settings.work_dir, "--work-dir"), (settings.log_dir, "OUTPUT_DIR")):
         try:
@@ -129,6 +130,7 @@ def _prepare_output(settings: Settings) -> None:
             ) from err
     write_description(settings)
     settings.to_toml(settings.log_dir / "bids-gan.toml")
+    (settings.log_dir / "plan.txt").write_text(format_plan(plan) + "\n", encoding="utf-8")
 
 
 def _process(settings: Settings, plan: Plan) -> list[Failure]:

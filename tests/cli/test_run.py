@@ -35,6 +35,7 @@ def test_all_goes_well_and_is_not_done_twice(app, capsys, nprocs):
     (log_dir,) = [path for path in (app.output / "logs").iterdir() if path.is_dir()]
     stored = Settings.from_toml(log_dir / "bids-gan.toml")
     assert (stored.bids_dir, stored.nprocs) == (app.root, int(nprocs))
+    assert (log_dir / "plan.txt").read_text().strip() in out
 
     assert app(nprocs=nprocs) == 0
     assert "(done in an earlier run)" in capsys.readouterr().out

@@ -78,6 +78,8 @@ def test_file_refusals_name_file_key_and_remedy(tmp_path, text, words):
         ({"device": "gpu"}, ["--device", "'gpu'", "cuda:N"]),
         ({"nprocs": 0}, ["--nprocs", "larger than zero"]),
         ({"fallback_total_readout_time": -1.0}, ["--fallback-total-readout-time"]),
+        ({"derivatives": (("raw", Path("/a")),)}, ["--derivatives", "'raw' is BIDS_DIR"]),
+        ({"derivatives": (("a", Path("/a")), ("a", Path("/b")))}, ["a name of its own", "a, a"]),
         ({"nprocs": 2, "omp_nthreads": 3}, ["--omp-nthreads 3", "--nprocs 2"]),
     ],
 )
