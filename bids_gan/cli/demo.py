@@ -117,17 +117,21 @@ def _entities(folder: Path) -> dict[str, str]:
 
 
 def _truth(folder: Path, label: str) -> Truth:
+    import numpy as np
+
     from ..evaluate.demo import Truth
 
     run = f"sub-01/dwi/sub-01_dir-{label}"
     sidecar = json.loads((folder / f"{run}_dwi.json").read_text(encoding="utf-8"))
     root = folder / "derivatives" / "truth"
+    alignment = root / f"{run}_from-dwi_to-T1w_mode-image_xfm.json"
     return Truth(
         field=_load(root / f"sub-01/fmap/sub-01_acq-truth{label}_fieldmap.nii.gz"),
         b0=_load(root / f"{run}_desc-truth_S0map.nii.gz"),
         fa=_load(root / f"{run}_desc-truth_FA.nii.gz"),
         mask=_load(root / f"{run}_desc-brain_mask.nii.gz"),
         fa_t1w=_load(root / "sub-01/dwi/sub-01_space-T1w_desc-truth_FA.nii.gz"),
+        dwi_to_t1w=np.array(json.loads(alignment.read_text(encoding="utf-8"))["Matrix"]),
         pe_direction=sidecar["PhaseEncodingDirection"],
         readout_time=sidecar["TotalReadoutTime"],
     )
@@ -139,6 +143,7 @@ def _correction(folder: Path, derivatives: Path, entities: dict[str, str]) -> Co
 
     from ..bids.outputs import output_path
     from ..evaluate.demo import Correction
+    from ..itk import read_affine
 
     def output(key: str) -> Path:
         return derivatives / output_path(key, entities)
@@ -155,16 +160,20 @@ def _correction(folder: Path, derivatives: Path, entities: dict[str, str]) -> Co
         fa_before=_load(output("fa_uncorrected")),
         fa_after=_load(output("fa")),
         synthetic_fa=_load(derivatives / output_path("synth_fa", {"subject": "01"})),
+        dwi_to_t1w=read_affine(_existing(output("dwi_to_t1w"))),
     )
 
 
 def _load(path: Path) -> nib.Nifti1Image:
     import nibabel as nib
 
-    try:
-        return nib.load(path)
-    except FileNotFoundError:
-        raise ProcessingError(f"{path}: no such file; the comparison cannot be made") from None
+    return nib.load(_existing(path))
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ProcessingError(f"{path}: no such file; the comparison cannot be made")
+    return path
 
 
 def _dataset_name(folder: Path) -> str | None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 from ..distortion.units import hz_to_voxels, jacobian, mm_per_hz
-from ..geometry import pe_axis_sign, resample
+from ..geometry import pe_axis_sign, resample, voxel_sizes
 from .metrics import pearson, psnr
 
 
@@ -22,6 +23,8 @@ class Truth:
         Field (Hz), undistorted signal without diffusion weighting, FA and brain, on one grid.
     fa_t1w : 3D image
         FA on the grid of the T1w, zero outside the brain.
+    dwi_to_t1w : (4, 4) array
+        Pull matrix from the world of the diffusion series to that of the T1w, RAS+ mm.
     pe_direction : str
     readout_time : float
         Seconds.
@@ -32,13 +35,14 @@ class Truth:
     fa: nib.Nifti1Image
     mask: nib.Nifti1Image
     fa_t1w: nib.Nifti1Image
+    dwi_to_t1w: np.ndarray
     pe_direction: str
     readout_time: float
 
 
 @dataclass(frozen=True)
 class Correction:
-    """What a pipeline was given and what it made of it: 3D images, any grid.
+    """What a pipeline was given and what it made of it; 3D images on any grid.
 
     Attributes
     ----------
@@ -48,6 +52,8 @@ class Correction:
         Before and after distortion correction.
     synthetic_fa : image
         On the grid of the T1w.
+    dwi_to_t1w : (4, 4) array
+        Estimated alignment, as in `Truth`.
     """
 
     field: nib.Nifti1Image
@@ -56,6 +62,7 @@ class Correction:
     fa_before: nib.Nifti1Image
     fa_after: nib.Nifti1Image
     synthetic_fa: nib.Nifti1Image
+    dwi_to_t1w: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,9 @@ class Comparison:
     centred_median_mm : (float, float)
         The median when the mean of the error is removed: a constant shift, which one blip cannot
         tell from head movement between the scans.
+    t1w_median_mm : (float, float)
+        Median distance along the phase-encoding axis between where a point of the T1w is looked
+        for in the recorded image and where it is: alignment and field together.
     b0_psnr, fa_psnr : (float, float)
         dB, for the data range `b0_range` and 1. The b0 is scaled by one factor to fit the truth.
     b0_range : float
@@ -82,6 +92,7 @@ class Comparison:
     median_mm: tuple[float, float]
     p95_mm: tuple[float, float]
     centred_median_mm: tuple[float, float]
+    t1w_median_mm: tuple[float, float]
     b0_psnr: tuple[float, float]
     fa_psnr: tuple[float, float]
     b0_range: float
@@ -114,9 +125,8 @@ def compare_with_truth(truth: Truth, correction: Correction) -> Comparison:
     mm = mm_per_hz(truth.field.affine, truth.pe_direction, truth.readout_time)
     before = -mm * values(truth.field)
     after = before + mm * values(correction.field)
-    shift = hz_to_voxels(
-        _on_grid(correction.field, truth.mask), truth.pe_direction, truth.readout_time
-    )
+    field = _on_grid(correction.field, truth.mask)
+    shift = hz_to_voxels(field, truth.pe_direction, truth.readout_time)
     true_b0, true_fa = values(truth.b0), values(truth.fa)
     b0_range = float(true_b0.max())
     b0_pair = (values(correction.b0_before), values(correction.b0_after))
@@ -128,6 +138,7 @@ def compare_with_truth(truth: Truth, correction: Correction) -> Comparison:
         median_mm=tuple(float(np.median(np.abs(e))) for e in errors),
         p95_mm=tuple(float(np.percentile(np.abs(e), 95)) for e in errors),
         centred_median_mm=tuple(float(np.median(np.abs(e - e.mean()))) for e in errors),
+        t1w_median_mm=_t1w_to_recorded_errors(truth, correction, brain, shift),
         b0_psnr=tuple(psnr(_scaled(b0, true_b0), true_b0, everywhere, b0_range) for b0 in b0_pair),
         fa_psnr=tuple(psnr(fa, true_fa, everywhere, 1.0) for fa in fa_pair),
         b0_range=b0_range,
@@ -143,6 +154,7 @@ def format_comparison(comparison: Comparison) -> str:
         ("displacement error, median (mm)", "{:.2f}", c.median_mm),
         ("displacement error, 95th percentile (mm)", "{:.2f}", c.p95_mm),
         ("median without the mean shift (mm)", "{:.2f}", c.centred_median_mm),
+        ("T1w to recorded image, median (mm)", "{:.2f}", c.t1w_median_mm),
         (f"b0 PSNR (dB, data range {c.b0_range:.0f})", "{:.1f}", c.b0_psnr),
         ("FA PSNR (dB, data range 1)", "{:.1f}", c.fa_psnr),
         ("smallest Jacobian of the field", "{:.2f}", (None, c.min_jacobian)),
@@ -153,6 +165,24 @@ def format_comparison(comparison: Comparison) -> str:
         cells = ("-" if value is None else form.format(value) for value in pair)
         lines.append(f"{name:<44}" + "".join(f"{cell:>8}" for cell in cells))
     return "\n".join(lines)
+
+
+def _t1w_to_recorded_errors(truth, correction, brain, shift) -> tuple[float, float]:
+    """Median error in mm with the estimated alignment: without field, with the estimated one."""
+    axis, _ = pe_axis_sign(truth.pe_direction)
+    affine = truth.mask.affine
+    true_shift = hz_to_voxels(
+        np.asarray(truth.field.dataobj)[brain], truth.pe_direction, truth.readout_time
+    )
+    voxels = np.argwhere(brain)
+    recorded = voxels[:, axis] + true_shift
+    aligned = np.linalg.inv(affine) @ np.linalg.inv(correction.dwi_to_t1w)
+    sought = nib.affines.apply_affine(aligned @ truth.dwi_to_t1w @ affine, voxels)
+    displaced = sought[:, axis] + map_coordinates(shift, sought.T, order=1, mode="nearest")
+    size = voxel_sizes(affine)[axis]
+    return tuple(
+        float(size * np.median(np.abs(place - recorded))) for place in (sought[:, axis], displaced)
+    )
 
 
 def _on_grid(img: nib.Nifti1Image, grid: nib.Nifti1Image) -> np.ndarray:

@@ -79,7 +79,7 @@ def write_demo(
     seed: int = 0,
     pe_direction: str = "j-",
     *,
-    peak_mm: float = 8.0,
+    peak_mm: float = 12.0,
     snr: float = SNR,
     t1w_spacing: float = 1.0,
 ) -> Path:
@@ -94,7 +94,8 @@ def write_demo(
     pe_direction : {'i', 'i-', 'j', 'j-', 'k', 'k-'}
         Phase-encoding direction of the diffusion series.
     peak_mm : float
-        Largest displacement that the field causes, in mm.
+        Largest displacement that the field causes, in mm. The default gives a median of about
+        2 mm, as the EPI of a 3 T scanner has.
     snr : float
         Mean signal of the brain without diffusion weighting over the noise's standard deviation.
     t1w_spacing : float

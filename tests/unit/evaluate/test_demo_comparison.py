@@ -27,6 +27,7 @@ def truth() -> Truth:
         fa=_image(rng.random(shape) * mask),
         mask=_image(mask),
         fa_t1w=_image(rng.uniform(0.1, 0.8, shape) * mask),
+        dwi_to_t1w=nib.affines.from_matvec(np.eye(3), [5, -2, 1]),
         pe_direction="j-",
         readout_time=READOUT,
     )
@@ -42,6 +43,7 @@ def perfect(truth) -> Correction:
         fa_before=blank,
         fa_after=truth.fa,
         synthetic_fa=truth.fa_t1w,
+        dwi_to_t1w=truth.dwi_to_t1w,
     )
 
 
@@ -75,6 +77,22 @@ def test_sign_of_the_polarity_decides_the_jacobian(truth, perfect):
     assert compare_with_truth(truth, rising).min_jacobian == pytest.approx(1 - 5 * READOUT)
     other = replace(truth, pe_direction="j")
     assert compare_with_truth(other, rising).min_jacobian == pytest.approx(1 + 5 * READOUT)
+
+
+def test_alignment_and_field_are_judged_together(truth, perfect):
+    """A head believed 2 mm too far back, with the field that makes up for it, is no error.
+
+    T1w point x is sought at x - t: t smaller by 2 mm along y means sought 2 mm further along +y.
+    Polarity ``j-`` records a positive field at smaller y, so 2 mm more of it bring the point back.
+    """
+    moved = truth.dwi_to_t1w.copy()
+    moved[1, 3] -= 2
+    wrong = compare_with_truth(truth, replace(perfect, dwi_to_t1w=moved))
+    assert wrong.t1w_median_mm == pytest.approx((30 * MM_PER_HZ + 2, 2), rel=1e-4)
+    field = _image(truth.field.get_fdata() + 2 / MM_PER_HZ)
+    both = compare_with_truth(truth, replace(perfect, dwi_to_t1w=moved, field=field))
+    assert both.t1w_median_mm[1] == pytest.approx(0, abs=1e-4)
+    assert both.median_mm[1] == pytest.approx(2, rel=1e-4)
 
 
 def test_harm_and_folds_are_no_improvement(truth, perfect):
