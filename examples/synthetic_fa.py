@@ -10,7 +10,7 @@ from bids_gan.synthesis.generate import synthesise
 
 source, target = sys.argv[1:]
 
-anatomy = prepare_t1w(nib.load(source), load_model(find_card("anatomy")).network, name=source)
+anatomy = prepare_t1w(nib.load(source), load_model(find_card("brain-mask")).network, name=source)
 synthetic = synthesise(anatomy, load_model(find_card("t1w-to-fa")))
 
 nib.save(nib.Nifti1Image(synthetic.mean, synthetic.affine), target)
