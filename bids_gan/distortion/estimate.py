@@ -188,6 +188,34 @@ def estimate_field(
     return frame.result(spline, coefficients, pose, terms)
 
 
+def similarity(
+    measured: Measured, guides: Guides, dwi_to_t1w: np.ndarray, displacement_mm: np.ndarray
+) -> dict[str, float]:
+    """Mean local correlation of each corrected image with its guide.
+
+    Parameters
+    ----------
+    measured, guides, dwi_to_t1w
+        As for `estimate_field`.
+    displacement_mm : (I, J, K) array
+        As in `FieldEstimate`; zeros for the uncorrected images.
+
+    Returns
+    -------
+    dict
+        ``"b0"`` and ``"fa"``, each in [-1, 1].
+    """
+    import torch
+
+    axis, _ = pe_axis_sign(measured.pe_direction)
+    settings = EstimatorSettings()
+    problem = _Problem(_Frame(measured, guides, dwi_to_t1w, axis), settings.levels[-1], settings)
+    with torch.no_grad():
+        fixed = problem.fixed_images(torch.zeros(6))
+        alike = problem.alike(*problem.displacement(displacement_mm), fixed)
+    return {name: float(value) for name, value in alike.items()}
+
+
 class _Frame:
     """Millimetre coordinates along the diffusion voxel axes, phase encoding last."""
 
@@ -320,16 +348,16 @@ class _Problem:
         if p.requires_grad:
             groups.append({"params": [p], "lr": settings.rate_rigid})
         optimiser = torch.optim.Adam(groups)
-        fixed = None if p.requires_grad else self._fixed_images(p)
+        fixed = None if p.requires_grad else self.fixed_images(p)
         for _ in range(iterations):
             optimiser.zero_grad()
-            terms = self._terms(c, fixed or self._fixed_images(p), p)
+            terms = self._terms(c, fixed or self.fixed_images(p), p)
             sum(terms.values()).backward()
             optimiser.step()
         report = {name: float(value.detach()) for name, value in terms.items()}
         return c.detach().numpy().astype(float), p.detach().numpy().astype(float), report
 
-    def _fixed_images(self, pose):
+    def fixed_images(self, pose):
         """Local correlation with the T2-like image and the synthetic FA, and the mask."""
         import torch
         from torch.nn import functional as F
@@ -359,31 +387,47 @@ class _Problem:
         """Weighted terms of the objective."""
         import torch
 
-        settings = self.settings
-        t2, fa, mask = fixed
+        settings, mask = self.settings, fixed[-1]
         bx, by, bz = self.bases
         across = torch.einsum("abc,xa,yb->xyc", c, bx, by)
         mm, slope = across @ bz.T, across @ self.slope.T
-        jacobian = 1 + slope
-        terms = {}
-        for name, weight, image, guide, modulation in (
-            ("b0", settings.weight_b0, self.moving[0], t2, jacobian.clamp_min(_MIN_JACOBIAN)),
-            ("fa", settings.weight_fa, self.moving[1], fa, None),
-        ):
-            if weight == 0:
-                continue
-            moved = _sample_last_axis(image, mm / self.level.spacing)
-            moved = moved if modulation is None else moved * modulation
-            terms[name] = weight * (1 - guide(moved))
+        weights = {"b0": settings.weight_b0, "fa": settings.weight_fa}
+        used = [name for name, weight in weights.items() if weight]
+        alike = self.alike(mm, 1 + slope, fixed, used)
+
+        terms = {name: weights[name] * (1 - alike[name]) for name in used}
         terms["bending"] = settings.bending * sum(
             weight * (torch.einsum("abc,ax,by,cz->xyz", c, *grams) * c).sum()
             for weight, grams in self.bending
         )
-        fold = (_FOLD - jacobian).clamp_min(0) ** 2 + (jacobian - 1 / _FOLD).clamp_min(0) ** 2
+        fold = (_FOLD - 1 - slope).clamp_min(0) ** 2 + (1 + slope - 1 / _FOLD).clamp_min(0) ** 2
         terms["fold"] = settings.fold * fold.mean()
         terms["magnitude"] = settings.magnitude * (mm**2 * mask).sum() / mask.sum().clamp_min(1)
         terms["rigid"] = settings.rigid * (pose**2).sum()
         return terms
+
+    def alike(self, mm, jacobian, fixed, names=("b0", "fa")) -> dict:
+        """Local correlation of each displaced image with its guide."""
+        t2, fa, _ = fixed
+        shift, alike = mm / self.level.spacing, {}
+        if "b0" in names:
+            modulation = jacobian.clamp_min(_MIN_JACOBIAN)
+            alike["b0"] = t2(_sample_last_axis(self.moving[0], shift) * modulation)
+        if "fa" in names:
+            alike["fa"] = fa(_sample_last_axis(self.moving[1], shift))
+        return alike
+
+    def displacement(self, mm: np.ndarray):
+        """A displacement (mm) on the diffusion grid, and its Jacobian, on this level's grid."""
+        here = resample(
+            np.transpose(mm, self.frame.order),
+            self.frame.voxel_affine,
+            self.shape,
+            self.grid,
+            antialias=False,
+        )
+        slope = np.gradient(here, self.level.spacing, axis=2)
+        return self._tensor(here), self._tensor(1 + slope)
 
 
 def _shift(offset: np.ndarray) -> np.ndarray:

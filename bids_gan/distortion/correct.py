@@ -1,0 +1,143 @@
+"""From prepared images to a judged correction: align, estimate the field, decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import nibabel as nib
+import numpy as np
+
+from ..geometry import box_grid, resample
+from .coregister import Brain, Coregistration, coregister
+from .estimate import EstimatorSettings, FieldEstimate, Guides, Measured, estimate_field
+from .guides import correct_bias, t2_like
+from .quality import GateThresholds, judge
+
+_GUIDE_MM = 1.5
+_GUIDE_MARGIN_MM = 6.0
+
+
+@dataclass(frozen=True)
+class CorrectionSettings:
+    """Settings of the estimator and of the no-harm gate."""
+
+    estimator: EstimatorSettings = field(default_factory=EstimatorSettings)
+    gate: GateThresholds = field(default_factory=GateThresholds)
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Result of `estimate_correction`.
+
+    Attributes
+    ----------
+    estimate : FieldEstimate
+        Field in Hz and in mm on the diffusion grid, refined alignment, brain mask.
+    coregistration : Coregistration
+        The alignment before refinement.
+    quality : dict
+        ``accepted``, ``reasons`` and the numbers of the no-harm gate.
+    synth_fa_dwi : (I, J, K) float32 array
+        Synthetic FA on the diffusion grid.
+    """
+
+    estimate: FieldEstimate
+    coregistration: Coregistration
+    quality: dict
+    synth_fa_dwi: np.ndarray
+
+
+def estimate_correction(
+    *,
+    t1w: nib.Nifti1Image,
+    brain_mask: nib.Nifti1Image,
+    tissue: nib.Nifti1Image,
+    synth_fa: nib.Nifti1Image,
+    b0: nib.Nifti1Image,
+    b0_mask: np.ndarray,
+    fa: np.ndarray,
+    pe_direction: str,
+    readout_time: float,
+    settings: CorrectionSettings | None = None,
+) -> Correction:
+    """Estimate and judge the susceptibility correction of one diffusion run.
+
+    Parameters
+    ----------
+    t1w, brain_mask, tissue, synth_fa : 3D images
+        Bias-corrected T1w, its brain mask, tissue labels (1 CSF, 2 grey, 3 white) and the
+        synthetic FA, all on one grid.
+    b0 : 3D image
+        b=0 reference, distorted.
+    b0_mask, fa : (I, J, K) array
+        Brain mask and FA on the grid of `b0`, distorted.
+    pe_direction, readout_time
+        BIDS ``PhaseEncodingDirection`` and ``TotalReadoutTime`` in seconds.
+    settings : CorrectionSettings, optional
+
+    Returns
+    -------
+    Correction
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, a mask is empty or the readout time is not positive.
+    """
+    settings = settings or CorrectionSettings()
+    b0_mask = np.asarray(b0_mask) > 0
+    _check(t1w, brain_mask, tissue, synth_fa, b0, b0_mask, fa, readout_time)
+    guides, anatomy = _prepare_guides(t1w, brain_mask, tissue, synth_fa)
+    even = correct_bias(np.asarray(b0.dataobj, np.float32), b0_mask, b0.affine)
+    coregistration = coregister(Brain(even, b0_mask, b0.affine), anatomy)
+    measured = Measured(
+        b0=even,
+        fa=np.where(b0_mask, np.nan_to_num(fa), 0).astype(np.float32),
+        affine=b0.affine,
+        pe_direction=pe_direction,
+        readout_time=readout_time,
+    )
+    estimate = estimate_field(measured, guides, coregistration.dwi_to_t1w, settings.estimator)
+    return Correction(
+        estimate=estimate,
+        coregistration=coregistration,
+        quality=judge(
+            measured, guides, coregistration, estimate, settings.estimator, settings.gate
+        ),
+        synth_fa_dwi=resample(
+            np.asarray(synth_fa.dataobj, np.float32),
+            synth_fa.affine,
+            b0.shape[:3],
+            b0.affine,
+            target_to_source=estimate.dwi_to_t1w,
+        ),
+    )
+
+
+def _prepare_guides(t1w, brain_mask, tissue, synth_fa) -> tuple[Guides, Brain]:
+    """Guide images and T1w on a grid just fine enough, around the brain."""
+    mask = np.asarray(brain_mask.dataobj) > 0
+    intensity = np.asarray(t1w.dataobj, np.float32)
+    shape, affine = box_grid(mask, t1w.affine, _GUIDE_MM, _GUIDE_MARGIN_MM)
+
+    def coarse(data):
+        return resample(data, t1w.affine, shape, affine)
+
+    t2 = coarse(t2_like(intensity, mask, np.asarray(tissue.dataobj)))
+    fa = coarse(np.where(mask, np.asarray(synth_fa.dataobj, np.float32), 0))
+    inside = coarse(mask.astype(np.float32)) > 0.5
+    anatomy = coarse(np.where(mask, intensity, 0))
+    return Guides(fa, t2, inside, affine), Brain(anatomy, inside, affine)
+
+
+def _check(t1w, brain_mask, tissue, synth_fa, b0, b0_mask, fa, readout_time) -> None:
+    for name, img in (("brain_mask", brain_mask), ("tissue", tissue), ("synth_fa", synth_fa)):
+        if img.shape != t1w.shape:
+            raise ValueError(f"{name} has shape {img.shape}, the T1w {t1w.shape}")
+    for name, data in (("b0_mask", b0_mask), ("fa", fa)):
+        if data.shape != b0.shape:
+            raise ValueError(f"{name} has shape {data.shape}, the b=0 reference {b0.shape}")
+    if not b0_mask.any() or not np.any(np.asarray(brain_mask.dataobj)):
+        raise ValueError("a brain mask is empty")
+    if not readout_time > 0:
+        raise ValueError(f"readout time {readout_time} s is not positive")

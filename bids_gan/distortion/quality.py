@@ -1,0 +1,172 @@
+"""No-harm gate: is an estimated field better than no correction?
+
+How well the corrected images agree with their guides says nothing, because that agreement was
+optimised and rises under wrong fields too. Judged instead: whether a field found from FA alone
+improves the b=0 image that it never saw, and the reverse, and whether the field is physical.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..diffusion.rigid import rigid_parameters
+from ..geometry import pe_axis_sign, voxel_sizes
+from .coregister import Coregistration
+from .estimate import (
+    EstimatorSettings,
+    FieldEstimate,
+    Guides,
+    Measured,
+    estimate_field,
+    similarity,
+)
+from .units import jacobian
+
+
+@dataclass(frozen=True)
+class GateThresholds:
+    """Limits of the gate, chosen on simulated people only (``benchmarks/sdc_simulated.py``).
+
+    Attributes
+    ----------
+    held_out_b0, held_out_fa : float
+        Least gain in local correlation of the image that was held out of the fit.
+    steep_share : float
+        Largest share of brain voxels with a Jacobian below 0.5.
+    displacement_mm : float
+        Largest 99th percentile of the absolute displacement in the brain.
+    refined_degrees, refined_mm : float
+        Largest change of the rigid alignment by the joint refinement.
+    overlap : float
+        Least share of the smaller brain mask inside the other.
+    """
+
+    held_out_b0: float = 0.01
+    held_out_fa: float = 0.01
+    steep_share: float = 0.005
+    displacement_mm: float = 15.0
+    refined_degrees: float = 3.0
+    refined_mm: float = 5.0
+    overlap: float = 0.8
+
+
+def judge(
+    measured: Measured,
+    guides: Guides,
+    coregistration: Coregistration,
+    estimate: FieldEstimate,
+    settings: EstimatorSettings | None = None,
+    thresholds: GateThresholds | None = None,
+) -> dict:
+    """Decide whether a field estimate may be used.
+
+    Parameters
+    ----------
+    measured, guides
+        As given to `estimate_field`.
+    coregistration : Coregistration
+    estimate : FieldEstimate
+    settings : EstimatorSettings, optional
+        The ones used for `estimate`.
+    thresholds : GateThresholds, optional
+
+    Returns
+    -------
+    dict
+        ``accepted`` (bool), ``reasons`` (list of sentences, empty when accepted) and the numbers
+        behind them.
+    """
+    limits = thresholds or GateThresholds()
+    numbers = {
+        **_field_numbers(measured, estimate),
+        **_rigid_numbers(coregistration, estimate),
+        **held_out_gains(measured, guides, estimate.dwi_to_t1w, settings),
+    }
+    reasons = _reasons(numbers, limits)
+    return {"accepted": not reasons, "reasons": reasons, **numbers}
+
+
+def held_out_gains(
+    measured: Measured,
+    guides: Guides,
+    dwi_to_t1w: np.ndarray,
+    settings: EstimatorSettings | None = None,
+) -> dict[str, float]:
+    """Gain of b=0 under a field from FA alone, and of FA under a field from b=0 alone."""
+    settings = settings or EstimatorSettings()
+    cheap = replace(settings, levels=settings.levels[:-1], refine_rigid=False)
+    before = similarity(measured, guides, dwi_to_t1w, np.zeros(measured.b0.shape))
+    gains = {}
+    for name, weights in (
+        ("b0", {"weight_fa": 1.0, "weight_b0": 0.0}),
+        ("fa", {"weight_fa": 0.0, "weight_b0": 1.0}),
+    ):
+        fit = estimate_field(measured, guides, dwi_to_t1w, replace(cheap, **weights))
+        after = similarity(measured, guides, dwi_to_t1w, fit.displacement_mm)
+        gains[f"held_out_{name}_gain"] = after[name] - before[name]
+    return gains
+
+
+def _field_numbers(measured: Measured, estimate: FieldEstimate) -> dict[str, float]:
+    axis, _ = pe_axis_sign(measured.pe_direction)
+    voxels = estimate.displacement_mm / voxel_sizes(measured.affine)[axis]
+    inside = jacobian(voxels, axis)[estimate.mask]
+    displacement = np.abs(estimate.displacement_mm[estimate.mask])
+    return {
+        "jacobian_min": float(inside.min()),
+        "jacobian_steep_share": float((inside < 0.5).mean()),
+        "displacement_median_mm": float(np.median(displacement)),
+        "displacement_p99_mm": float(np.percentile(displacement, 99)),
+    }
+
+
+def _rigid_numbers(coregistration: Coregistration, estimate: FieldEstimate) -> dict[str, float]:
+    change = estimate.dwi_to_t1w @ np.linalg.inv(coregistration.dwi_to_t1w)
+    # the refinement turned about the brain's centre, which the start put here
+    parameters = rigid_parameters(change, coregistration.centre)
+    return {
+        "refined_degrees": float(np.rad2deg(np.linalg.norm(parameters[:3]))),
+        "refined_mm": float(np.linalg.norm(parameters[3:])),
+        "overlap": coregistration.overlap,
+    }
+
+
+def _reasons(numbers: dict[str, float], limits: GateThresholds) -> list[str]:
+    """Sentences for every limit that is broken."""
+    n = numbers
+    checks = (
+        (
+            n["held_out_b0_gain"] < limits.held_out_b0,
+            f"A field found from FA alone changes the agreement of the b=0 image by "
+            f"{n['held_out_b0_gain']:+.3f}; at least {limits.held_out_b0:+.3f} is asked for.",
+        ),
+        (
+            n["held_out_fa_gain"] < limits.held_out_fa,
+            f"A field found from the b=0 image alone changes the agreement of FA by "
+            f"{n['held_out_fa_gain']:+.3f}; at least {limits.held_out_fa:+.3f} is asked for.",
+        ),
+        (
+            n["jacobian_steep_share"] > limits.steep_share,
+            f"{n['jacobian_steep_share']:.1%} of the brain is compressed to less than half its "
+            f"width; at most {limits.steep_share:.1%} is believable.",
+        ),
+        (
+            n["displacement_p99_mm"] > limits.displacement_mm,
+            f"The 99th percentile of the displacement is {n['displacement_p99_mm']:.1f} mm; "
+            f"at most {limits.displacement_mm:.1f} mm is believable.",
+        ),
+        (
+            n["refined_degrees"] > limits.refined_degrees or n["refined_mm"] > limits.refined_mm,
+            f"The alignment with the T1w moved by {n['refined_degrees']:.1f}° and "
+            f"{n['refined_mm']:.1f} mm while the field was estimated; at most "
+            f"{limits.refined_degrees:.1f}° and {limits.refined_mm:.1f} mm are believable.",
+        ),
+        (
+            n["overlap"] < limits.overlap,
+            f"Only {n['overlap']:.0%} of the smaller brain mask lies inside the other after "
+            f"alignment with the T1w; at least {limits.overlap:.0%} is asked for.",
+        ),
+    )
+    return [sentence for broken, sentence in checks if broken]
