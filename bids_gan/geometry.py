@@ -62,7 +62,7 @@ def resample(
     target_to_source: np.ndarray | None = None,
     order: int = 1,
     antialias: bool = True,
-    cval: float = 0.0,
+    mode: str = "constant",
 ) -> np.ndarray:
     """Resample a 3D array onto another grid through its affine and an optional world transform.
 
@@ -80,8 +80,8 @@ def resample(
     antialias : bool
         Blur the source first where the target voxels are larger, so that thin structures are
         averaged rather than missed. Never applied to labels (`order` 0).
-    cval : float
-        Value outside the source image.
+    mode : {'constant', 'nearest'}
+        Outside the source image: zero, or what lies at its border.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def resample(
     voxel = np.linalg.inv(affine) @ world @ target_affine
     data = np.asarray(data)
     if order == 0:
-        return ndimage.affine_transform(data, voxel, output_shape=target_shape, order=0, cval=cval)
+        return ndimage.affine_transform(data, voxel, output_shape=target_shape, order=0, mode=mode)
     data = data.astype(np.float32, copy=False)
     if antialias:
         # extent of one target voxel measured along each source axis, in source voxels
@@ -100,8 +100,22 @@ def resample(
         if np.any(sigma > 0.1):
             data = ndimage.gaussian_filter(data, sigma, mode="nearest")
     return ndimage.affine_transform(
-        data, voxel, output_shape=target_shape, order=order, cval=cval, output=np.float32
+        data, voxel, output_shape=target_shape, order=order, mode=mode, output=np.float32
     )
+
+
+def mask_bounds(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last index (inclusive) of a mask along each of its three axes.
+
+    Raises
+    ------
+    ValueError
+        If the mask is empty.
+    """
+    inside = [np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    if not len(inside[0]):
+        raise ValueError("the mask is empty")
+    return np.array([i[0] for i in inside]), np.array([i[-1] for i in inside])
 
 
 def box_grid(
@@ -123,10 +137,7 @@ def box_grid(
     shape : tuple of int
     affine : (4, 4) array
     """
-    corners = np.argwhere(mask)
-    if not len(corners):
-        raise ValueError("the mask is empty")
-    low, high = corners.min(0), corners.max(0)
+    low, high = mask_bounds(mask)
     box = np.array(np.meshgrid(*zip(low, high, strict=True), indexing="ij")).reshape(3, -1).T
     world = nib.affines.apply_affine(affine, box)
     start, stop = world.min(0) - margin, world.max(0) + margin

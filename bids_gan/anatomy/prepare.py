@@ -8,17 +8,10 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 
-from bids_gan.anatomy.segment import (
-    BRAINSTEM,
-    CEREBELLAR_WHITE,
-    CSF,
-    WHITE,
-    brain_mask,
-    tissue_probabilities,
-)
+from bids_gan.anatomy.segment import WHITE, brain_mask, tissue_posteriors
 from bids_gan.anatomy.template import affine_to_template
 from bids_gan.errors import DataError
-from bids_gan.geometry import box_grid, resample, to_ras, voxel_sizes
+from bids_gan.geometry import box_grid, mask_bounds, resample, to_ras, voxel_sizes
 from bids_gan.itk import to_ants
 
 if TYPE_CHECKING:
@@ -78,7 +71,7 @@ def check_volume(img: nib.Nifti1Image, name: str = "the T1w") -> nib.Nifti1Image
 
 def prepare_t1w(
     img: nib.Nifti1Image,
-    network: nn.Module,
+    network: nn.Module | None,
     *,
     mask: nib.Nifti1Image | None = None,
     name: str = "the T1w",
@@ -91,7 +84,7 @@ def prepare_t1w(
     img : image
         T1w in any orientation and of any voxel size, whole head or skull-stripped.
     network : module
-        The anatomy network; see :mod:`bids_gan.anatomy.segment`.
+        The brain-mask network; see :mod:`bids_gan.anatomy.segment`. Not needed with `mask`.
     mask : image, optional
         A brain mask to use instead of the network's.
     name : str
@@ -108,26 +101,30 @@ def prepare_t1w(
         When the image is unusable or no brain is found in it.
     """
     head, affine = _working_grid(check_volume(img, name))
-    probabilities = tissue_probabilities(network, head / _rough_white(head), affine, precision)
-    rough = _checked(brain_mask(probabilities), name)
-    head = head / _bias_field(head, rough, affine)
-    head /= _white_mean(head, probabilities, rough)
-    probabilities = tissue_probabilities(network, head, affine, precision)
     if mask is None:
-        brain = _checked(brain_mask(probabilities), name)
+        rough = brain_mask(network, head / _rough_white(head), affine, precision)
     else:
         given = np.asarray(mask.dataobj, np.float32)
-        brain = _checked(resample(given, mask.affine, head.shape, affine) > 0.5, name)
-    head /= _white_mean(head, probabilities, brain)
-    white = probabilities[[WHITE, CEREBELLAR_WHITE, BRAINSTEM]].sum(0) * brain
+        rough = resample(given, mask.affine, head.shape, affine) > 0.5
+    brain = _checked(rough, name)
+    head, posteriors = _scaled(head / _bias_field(head, brain, affine), brain)
+    if mask is None:  # once more, now that the image is even and its scale is known
+        brain = _checked(brain_mask(network, head, affine, precision), name)
+        head, posteriors = _scaled(head, brain)
     return Anatomy(
         t1w=head.astype(np.float32),
         mask=brain,
-        tissue=_three_tissues(probabilities, white, brain),
-        white=white.astype(np.float32),
+        tissue=np.where(brain, posteriors.argmax(0) + 1, 0).astype(np.uint8),
+        white=posteriors[WHITE - 1],
         affine=affine,
         to_mni=affine_to_template(head, brain, affine),
     )
+
+
+def _scaled(head: np.ndarray, brain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Image with white matter at 1, and its tissue posteriors."""
+    posteriors = tissue_posteriors(head, brain)
+    return head / head[posteriors[WHITE - 1] > 0.9].mean(), posteriors
 
 
 def _working_grid(img: nib.Nifti1Image) -> tuple[np.ndarray, np.ndarray]:
@@ -135,10 +132,10 @@ def _working_grid(img: nib.Nifti1Image) -> tuple[np.ndarray, np.ndarray]:
     ras = to_ras(img)
     data = np.asarray(ras.dataobj, np.float32)
     foreground = data > 0.08 * np.percentile(data[data > data.min()], 99)
-    box = np.argwhere(foreground)
+    first, last = mask_bounds(foreground)
     if np.allclose(ras.affine[:3, :3], np.eye(3) * SPACING, atol=0.01):
-        low = np.maximum(box.min(0) - 2, 0)
-        high = box.max(0) + 3
+        low = np.maximum(first - 2, 0)
+        high = last + 3
         affine = ras.affine.copy()
         affine[:3, 3] = nib.affines.apply_affine(ras.affine, low)
         return data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))], affine
@@ -151,11 +148,6 @@ def _rough_white(head: np.ndarray) -> float:
     """Intensity near that of white matter, before anything is known of the image."""
     foreground = head[head > 0.1 * np.percentile(head, 99.5)]
     return float(np.percentile(foreground, 75))
-
-
-def _white_mean(head: np.ndarray, probabilities: np.ndarray, brain: np.ndarray) -> float:
-    inside = brain & (probabilities[WHITE] > 0.8)
-    return float(head[inside].mean()) if inside.any() else float(np.percentile(head[brain], 80))
 
 
 def _checked(brain: np.ndarray, name: str) -> np.ndarray:
@@ -180,15 +172,5 @@ def _bias_field(head: np.ndarray, brain: np.ndarray, affine: np.ndarray) -> np.n
         convergence={"iters": [40, 40, 30], "tol": 1e-5},
         return_bias_field=True,
     ).numpy()
-    field = resample(field, grid, head.shape, affine, cval=np.nan)
-    outside = np.isnan(field)
-    field[outside] = np.median(field[~outside])
+    field = resample(field, grid, head.shape, affine, mode="nearest")
     return np.maximum(field / field[brain].mean(), 0.1)
-
-
-def _three_tissues(probabilities, white, brain) -> np.ndarray:
-    grey = 1 - probabilities[0] - probabilities[CSF] - white
-    # what little background remains inside the mask is fluid at its rim
-    fluid = probabilities[CSF] + probabilities[0]
-    labels = np.argmax(np.stack([fluid, grey, white]), axis=0) + 1
-    return np.where(brain, labels, 0).astype(np.uint8)

@@ -86,7 +86,8 @@ def evaluate_person(
     measured = nib.load(measured_fa)
     truth = np.asarray(measured.dataobj, np.float32)
     inside = np.asarray(nib.load(mask).dataobj) > 0.5
-    anatomy = prepare_t1w(nib.load(t1w), load_model(find_card("anatomy")).network, name=str(t1w))
+    mask_network = load_model(find_card("brain-mask")).network
+    anatomy = prepare_t1w(nib.load(t1w), mask_network, name=str(t1w))
     synthetic = synthesise(anatomy, load_model(find_card(model)))
     intensity, _, affine = crop_to_brain(anatomy)
     white = resample(anatomy.white, anatomy.affine, intensity.shape, affine)

@@ -19,7 +19,7 @@ from nipype.interfaces.base import (
 class _PrepareAnatomyInput(BaseInterfaceInputSpec):
     t1w = File(exists=True, mandatory=True, desc="T1w in any orientation")
     brain_mask = File(exists=True, desc="brain mask to use instead of the network's")
-    model = File(exists=True, mandatory=True, desc="card of the anatomy network")
+    model = File(exists=True, mandatory=True, desc="card of the brain-mask network")
 
 
 class _PrepareAnatomyOutput(TraitedSpec):

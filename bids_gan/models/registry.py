@@ -24,7 +24,7 @@ class Card:
     ----------
     name, version : str
     target : str
-        Contrast it makes (``FA``), or ``tissue`` for the anatomy network.
+        Contrast it makes (``FA``), or ``mask`` for the brain-mask network.
     inputs : tuple of str
     network : dict
         Arguments of the network class.
@@ -43,6 +43,11 @@ class Card:
     sha256: str
     weights: Path
     text: dict
+
+    @property
+    def path(self) -> Path:
+        """Of the card itself."""
+        return self.weights.with_suffix(".json")
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ def released_cards() -> list[Card]:
 
 def available_targets() -> tuple[str, ...]:
     """Contrasts that a released model can make."""
-    return tuple(card.target for card in released_cards() if card.target != "tissue")
+    return tuple(card.target for card in released_cards() if card.target != "mask")
 
 
 def find_card(name_or_path: str) -> Card:

@@ -1,7 +1,7 @@
 """T1w-like images of random contrast from whole-head label maps.
 
 Label values follow FreeSurfer inside the head; values from 500 on are tissue outside the brain.
-The anatomy network learns from these images alone, so it depends on no scanner's contrast
+The brain-mask network learns from these images alone, so it depends on no scanner's contrast
 (domain randomisation, Billot et al. 2023, https://arxiv.org/abs/2107.09559).
 """
 
@@ -22,23 +22,16 @@ from bids_gan.gan.training.augment import (
     smooth_noise,
 )
 
-TISSUES = (
-    "background",
-    "CSF",
-    "cortical grey",
-    "deep grey",
-    "white",
-    "cerebellar grey",
-    "cerebellar white",
-    "brainstem",
-)
+CLASSES = ("outside", "brain", "fluid")
 
-#: FreeSurfer label -> (tissue index, mean T1w intensity relative to white matter)
+#: FreeSurfer label of the fluid over the brain; that of the ventricles counts as brain
+OUTER_FLUID = 24
+
+#: FreeSurfer label -> mean T1w intensity relative to white matter
 BRAIN_LABELS = {
-    2: (4, 1.0), 3: (2, 0.68), 4: (1, 0.2), 5: (1, 0.2), 7: (6, 0.98), 8: (5, 0.68),
-    10: (3, 0.86), 11: (3, 0.72), 12: (3, 0.8), 13: (3, 0.92), 14: (1, 0.2), 15: (1, 0.2),
-    16: (7, 0.92), 17: (2, 0.68), 18: (2, 0.7), 24: (1, 0.2), 25: (4, 0.85), 26: (3, 0.75),
-    28: (3, 0.9), 30: (1, 0.3), 72: (1, 0.2), 85: (4, 0.85), 136: (3, 0.7), 163: (3, 0.7),
+    2: 1.0, 3: 0.68, 4: 0.2, 5: 0.2, 7: 0.98, 8: 0.68, 10: 0.86, 11: 0.72, 12: 0.8, 13: 0.92,
+    14: 0.2, 15: 0.2, 16: 0.92, 17: 0.68, 18: 0.7, 24: 0.2, 25: 0.85, 26: 0.75, 28: 0.9, 30: 0.3,
+    72: 0.2, 85: 0.85, 136: 0.7, 163: 0.7,
 }  # fmt: skip
 RIGHT_TO_LEFT = {
     41: 2, 42: 3, 43: 4, 44: 5, 46: 7, 47: 8, 49: 10, 50: 11, 51: 12, 52: 13, 53: 17, 54: 18,
@@ -53,22 +46,22 @@ def load_label_map(path: Path) -> np.ndarray:
     Raises
     ------
     ValueError
-        For a brain label that has no tissue assigned.
+        For a brain label that is not known.
     """
     labels = np.asanyarray(nib.as_closest_canonical(nib.load(path)).dataobj).astype(np.int16)
     for right, left in RIGHT_TO_LEFT.items():
         labels[labels == right] = left
     unknown = set(np.unique(labels[labels < FIRST_OUTSIDE])) - set(BRAIN_LABELS) - {0}
     if unknown:
-        raise ValueError(f"{path}: labels {sorted(unknown)} have no tissue assigned")
+        raise ValueError(f"{path}: labels {sorted(unknown)} are not known")
     return labels
 
 
-def tissue_table(size: int = 1024) -> np.ndarray:
-    """Lookup table from label value to tissue index (outside tissue is background)."""
+def class_table(size: int = 1024) -> np.ndarray:
+    """Lookup table from label value to class: outside, brain, fluid over the brain."""
     table = np.zeros(size, np.int64)
-    for label, (tissue, _) in BRAIN_LABELS.items():
-        table[label] = tissue
+    table[list(BRAIN_LABELS)] = 1
+    table[OUTER_FLUID] = 2
     return table
 
 
@@ -82,15 +75,13 @@ def random_contrast(rng: np.random.Generator, size: int = 1024) -> np.ndarray:
     table[0] = rng.uniform(0, 0.1)
     if rng.random() < 5 / 6:
         spread = rng.uniform(0.7, 1.3)
-        shift = rng.normal(0, 0.06, len(TISSUES))
-        for label, (tissue, mean) in BRAIN_LABELS.items():
-            value = 1 - spread * (1 - mean) + shift[tissue] + rng.normal(0, 0.03)
-            table[label] = max(value, 0.02)
+        for label, mean in BRAIN_LABELS.items():
+            table[label] = max(1 - spread * (1 - mean) + rng.normal(0, 0.06), 0.02)
     return table
 
 
 class LabelPatches:
-    """Training batches of simulated images with their tissues.
+    """Training batches of simulated images with their classes.
 
     Parameters
     ----------
@@ -118,7 +109,7 @@ class LabelPatches:
         self.size = batch
         self.spacing = spacing
         self.seed = seed
-        self.tissues = torch.as_tensor(tissue_table())
+        self.classes = torch.as_tensor(class_table())
 
     def batch(self, step: int) -> dict[str, Tensor]:
         """Batch of `step`: ``input`` (N, 1, p, p, p) float32, ``labels`` (N, p, p, p) int64."""
@@ -138,25 +129,15 @@ class LabelPatches:
 
     def render(self, labels: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
         """Give label values (p, p, p) a random appearance."""
-        tissues = self.tissues[labels]
+        classes = self.classes[labels]
         if rng.random() < 0.35:
-            labels = self._strip(labels, tissues, rng)
+            labels = torch.where(classes > 0 if rng.random() < 0.5 else classes == 1, labels, 0)
         means = torch.as_tensor(random_contrast(rng), dtype=torch.float32)
         texture = rng.uniform(0.0, 0.06) * smooth_noise(rng, self.patch, self.patch // 3)
         image = means[labels].unsqueeze(0) * (1 + texture)
         image = _soften(image, float(rng.uniform(0.35, 0.75)))
         image = random_appearance(image, rng)
-        image = image * float(np.exp(rng.uniform(-0.45, 0.45)))
-        return {"input": image, "labels": tissues}
-
-    @staticmethod
-    def _strip(labels: Tensor, tissues: Tensor, rng: np.random.Generator) -> Tensor:
-        """Remove what is not brain, with or without the fluid around it."""
-        keep = (tissues > 0) if rng.random() < 0.5 else (tissues > 1)
-        grown = torch.nn.functional.max_pool3d(
-            keep[None, None].float(), 3, stride=1, padding=1
-        ).squeeze()
-        return torch.where((grown > 0) & (labels < FIRST_OUTSIDE), labels, 0)
+        return {"input": image * float(np.exp(rng.uniform(-0.3, 0.3))), "labels": classes}
 
 
 def _soften(image: Tensor, sigma: float) -> Tensor:

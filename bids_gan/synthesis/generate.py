@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bids_gan.gan.inference import run_network
+from bids_gan.geometry import mask_bounds
 
 if TYPE_CHECKING:
     from bids_gan.anatomy.prepare import Anatomy
@@ -38,9 +39,9 @@ class SyntheticImage:
 
 def crop_to_brain(anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """T1w (zero outside the brain) and mask in the brain's box, and the affine of the box."""
-    corners = np.argwhere(anatomy.mask)
-    low = np.maximum(corners.min(0) - MARGIN, 0)
-    high = corners.max(0) + MARGIN + 1
+    first, last = mask_bounds(anatomy.mask)
+    low = np.maximum(first - MARGIN, 0)
+    high = last + MARGIN + 1
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     affine = anatomy.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ low

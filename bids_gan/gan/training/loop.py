@@ -103,7 +103,8 @@ def train(
                 if step >= settings.freeze_statistics:
                     freeze_batch_norm(module)
             values = _step(method, batches(step), step, settings)
-            recent = {k: recent.get(k, v) + 0.04 * (v - recent.get(k, v)) for k, v in values.items()}
+            for key, value in values.items():
+                recent[key] = 0.96 * recent.get(key, value) + 0.04 * value
             _update_average(average, generator, step, settings)
             bar.update()
             if step % 20 == 0:

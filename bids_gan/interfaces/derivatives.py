@@ -1,0 +1,177 @@
+"""Nipype interfaces that write the derivatives of a session and of a diffusion run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    SimpleInterface,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+
+
+class _SavedOutput(TraitedSpec):
+    saved = traits.List(traits.Str, desc="files written")
+
+
+class _SaveInput(BaseInterfaceInputSpec):
+    settings = traits.Any(mandatory=True, desc="bids_gan.settings.Settings")
+    session = traits.Any(mandatory=True, desc="bids_gan.bids.plan.SessionPlan")
+    figures = traits.Dict(desc="what a figure shows -> SVG file")
+    record = File(exists=True, mandatory=True, desc="JSON about the synthesis")
+
+
+class _Save(SimpleInterface):
+    """Common to both: derivatives may have been deleted, so they are written at every run."""
+
+    output_spec = _SavedOutput
+    _always_run = True
+
+    def _image(self, key, entities, path, sources, **metadata):
+        from bids_gan.bids.outputs import sidecar, write_output
+
+        settings, t1w = self.inputs.settings, self.inputs.session.t1w.path
+        text = sidecar(key, settings, sources=sources, reference=t1w, **metadata)
+        written = write_output(key, entities, nib.load(path), settings, metadata=text)
+        self._results["saved"].append(str(written))
+        return written
+
+    def _plain(self, key, entities, content, **names):
+        from bids_gan.bids.outputs import write_output
+
+        written = write_output(key, entities, content, self.inputs.settings, **names)
+        self._results["saved"].append(str(written))
+
+    def _figures(self, key, entities, suffix):
+        if isdefined(self.inputs.figures):
+            for what, path in self.inputs.figures.items():
+                contrast = suffix.get(what, "dwi")
+                self._plain(key, entities, Path(path), what=what, suffix=contrast)
+
+    def _model(self) -> dict:
+        return json.loads(Path(self.inputs.record).read_text())
+
+
+class _SaveSessionInput(_SaveInput):
+    brain_mask = File(exists=True, mandatory=True)
+    tissue = File(exists=True, mandatory=True)
+    image = File(exists=True, mandatory=True, desc="synthetic FA on the grid of the T1w")
+    std = File(exists=True, mandatory=True, desc="its standard deviation")
+
+
+class SaveSession(_Save):
+    """Mask, tissues and synthetic images of a T1w."""
+
+    input_spec = _SaveSessionInput
+
+    def _run_interface(self, runtime):
+        inputs, session = self.inputs, self.inputs.session
+        self._results["saved"] = []
+        entities, sources = session.entities, [session.t1w.path]
+        masks = [session.brain_mask] if session.brain_mask else []
+        self._image("brain_mask_t1w", entities, inputs.brain_mask, sources + masks)
+        self._image("tissue_t1w", entities, inputs.tissue, sources + masks)
+        model = self._model()
+        self._image("synth_fa", entities, inputs.image, sources, **model)
+        self._image("synth_fa_std", entities, inputs.std, sources, **model)
+        self._figures("figure_session", entities, {"anatomy": "T1w", "synth": "FA"})
+        return runtime
+
+
+class _SaveRunInput(_SaveInput):
+    run = traits.Any(mandatory=True, desc="bids_gan.bids.plan.DiffusionRun")
+    dwi = File(exists=True, mandatory=True)
+    bval = File(exists=True, mandatory=True)
+    bvec = File(exists=True, mandatory=True)
+    fa = File(exists=True, mandatory=True)
+    fa_uncorrected = File(exists=True, mandatory=True)
+    fa_t1w = File(exists=True, mandatory=True)
+    s0 = File(exists=True, mandatory=True)
+    dwiref = File(exists=True, mandatory=True)
+    brain_mask = File(exists=True, mandatory=True)
+    synth_fa = File(exists=True, mandatory=True)
+    field = File(exists=True, mandatory=True)
+    orig_to_dwi = File(exists=True, mandatory=True)
+    xfm = File(exists=True, mandatory=True)
+    quality = File(exists=True, mandatory=True)
+    motion = File(exists=True, mandatory=True)
+
+
+class SaveRun(_Save):
+    """Everything that belongs to one diffusion run."""
+
+    input_spec = _SaveRunInput
+
+    def _run_interface(self, runtime):
+        inputs, run = self.inputs, self.inputs.run
+        self._results["saved"] = []
+        entities, own = run.entities, [run.path]
+        both = [run.path, inputs.session.t1w.path]
+        model, quality = self._model(), json.loads(Path(inputs.quality).read_text())
+        accepted = quality.get("accepted") is True
+        sources = both if accepted else own
+        self._image("fa_uncorrected", entities, inputs.fa_uncorrected, own)
+        self._image("fa", entities, inputs.fa, sources)
+        if "T1w" in inputs.settings.output_spaces:
+            self._image("fa_t1w", entities, inputs.fa_t1w, both)
+        self._image("s0", entities, inputs.s0, sources)
+        self._image("dwiref", entities, inputs.dwiref, sources)
+        self._image("brain_mask_dwi", entities, inputs.brain_mask, both)
+        self._image("synth_fa_dwi", entities, inputs.synth_fa, both, **model)
+        self._plain("dwi_to_t1w", entities, Path(inputs.xfm))
+        if run.route == "synth":
+            self._field(entities, both, accepted, quality, model)
+        self._plain("bval", entities, Path(inputs.bval))
+        self._plain("bvec", entities, Path(inputs.bvec))
+        self._figures("figure_run", entities, {})
+        # last: its sidecar is what reports and a second run take as proof of a finished run
+        self._image("dwi", entities, inputs.dwi, sources, **self._numbers(quality, model))
+        return runtime
+
+    def _field(self, entities, sources, accepted, quality, model):
+        inputs, run = self.inputs, self.inputs.run
+        key = "fieldmap" if accepted else "fieldmap_rejected"
+        name = f"synthFA{''.join(entities.get(k, '') for k in ('acquisition', 'direction'))}"
+        self._image(
+            key,
+            entities,
+            inputs.field,
+            sources,
+            B0FieldIdentifier=name,
+            PhaseEncodingDirection=run.pe_direction,
+            TotalReadoutTime=run.readout_time,
+            ReadoutTimeSource=run.readout_source,
+            SDCQuality=quality,
+            Model=model["Model"],
+            WeightsSHA256=model["WeightsSHA256"],
+        )
+        self._image("magnitude", entities, inputs.dwiref, sources, B0FieldIdentifier=name)
+        # gzip: the name ends in .nii.gz
+        self._plain("orig_to_dwi", entities, nib.load(inputs.orig_to_dwi))
+
+    def _numbers(self, quality, model) -> dict:
+        run = self.inputs.run
+        with np.load(self.inputs.motion) as motion:
+            fd = motion["fd"]
+        known = fd[np.isfinite(fd)]
+        numbers = {
+            "Motion": {
+                "fd_mean_mm": float(known.mean()) if known.size else 0.0,
+                "fd_max_mm": float(known.max()) if known.size else 0.0,
+            },
+            "SDCQuality": {**quality, "ood_score": model["OutOfDistribution"]},
+            "SDCRoute": run.route,
+            "SDCReason": run.reason,
+        }
+        if run.pe_direction:
+            numbers["PhaseEncodingDirection"] = run.pe_direction
+        if run.readout_time:
+            numbers["TotalReadoutTime"] = run.readout_time
+        return numbers

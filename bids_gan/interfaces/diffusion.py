@@ -1,0 +1,259 @@
+"""Nipype interfaces around diffusion and distortion: read, call, write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+
+
+class _PrepareDiffusionInput(BaseInterfaceInputSpec):
+    dwi = File(exists=True, mandatory=True, desc="diffusion series")
+    bval = File(exists=True, mandatory=True, desc="b-values, s/mm²")
+    bvec = File(exists=True, mandatory=True, desc="directions in the FSL convention")
+
+
+class _PrepareDiffusionOutput(TraitedSpec):
+    reference = File(desc="b=0 reference, distorted")
+    fa = File(desc="FA after motion correction only, distorted")
+    motion = File(desc="pull matrices and framewise displacement (npz)")
+
+
+class PrepareDiffusion(SimpleInterface):
+    """Gradient check, b=0 reference, head motion, FA before distortion correction."""
+
+    input_spec = _PrepareDiffusionInput
+    output_spec = _PrepareDiffusionOutput
+
+    def _run_interface(self, runtime):
+        from bids_gan.diffusion.gradients import check_tensor, rotate
+        from bids_gan.diffusion.mask import b0_mask
+        from bids_gan.diffusion.motion import estimate_motion
+        from bids_gan.diffusion.reference import b0_reference
+        from bids_gan.diffusion.tensor import fit_tensor
+        from bids_gan.distortion.unwarp import correct_series
+
+        folder = Path(runtime.cwd)
+        series, gradients = _load_series(self.inputs)
+        check_tensor(gradients, Path(self.inputs.bval), Path(self.inputs.bvec))
+        reference = b0_reference(series, gradients)
+        mask = b0_mask(np.asarray(reference.dataobj), series.affine)
+        motion = estimate_motion(series, gradients, reference, mask)
+        still = correct_series(series, np.zeros(mask.shape), "j", 0.0, motion.matrices)
+        turned = rotate(gradients, series.affine, motion.matrices)
+        fa = fit_tensor(np.asarray(still.dataobj), series.affine, turned, mask).fa
+        for name, data in (("reference", reference.dataobj), ("fa", fa)):
+            self._results[name] = _save(folder / f"{name}.nii", data, series.affine)
+        np.savez(folder / "motion.npz", matrices=motion.matrices, fd=motion.fd)
+        self._results["motion"] = str(folder / "motion.npz")
+        return runtime
+
+
+class _EstimateCorrectionInput(BaseInterfaceInputSpec):
+    reference = File(exists=True, mandatory=True, desc="b=0 reference, distorted")
+    fa = File(exists=True, mandatory=True, desc="measured FA, distorted")
+    anatomy = File(exists=True, mandatory=True, desc="prepared anatomy")
+    synthetic_fa = File(exists=True, mandatory=True, desc="synthetic FA, any grid")
+    route = traits.Enum("synth", "none", mandatory=True, desc="how to correct")
+    pe_direction = traits.Either(None, traits.Str, desc="BIDS PhaseEncodingDirection")
+    readout_time = traits.Either(None, traits.Float, desc="TotalReadoutTime, s")
+
+
+class _EstimateCorrectionOutput(TraitedSpec):
+    field = File(desc="field map in Hz, on the diffusion grid")
+    dwi_to_t1w = File(desc="rigid pull matrix (text)")
+    quality = File(desc="JSON: accepted, reasons, numbers")
+
+
+class EstimateCorrection(SimpleInterface):
+    """Coregistration, field estimate, gate."""
+
+    input_spec = _EstimateCorrectionInput
+    output_spec = _EstimateCorrectionOutput
+
+    def _run_interface(self, runtime):
+        from bids_gan.anatomy.storage import load_anatomy
+        from bids_gan.diffusion.mask import b0_mask
+
+        folder, inputs = Path(runtime.cwd), self.inputs
+        reference = nib.load(inputs.reference)
+        anatomy = load_anatomy(Path(inputs.anatomy))
+        mask = b0_mask(np.asarray(reference.dataobj), reference.affine)
+        if inputs.route == "synth":
+            field, pull, quality = self._estimate(reference, mask, anatomy)
+        else:
+            field, pull, quality = self._align(reference, mask, anatomy)
+        self._results["field"] = _save(folder / "field.nii", field, reference.affine)
+        np.savetxt(folder / "dwi_to_t1w.txt", pull)
+        self._results["dwi_to_t1w"] = str(folder / "dwi_to_t1w.txt")
+        (folder / "quality.json").write_text(json.dumps(quality))
+        self._results["quality"] = str(folder / "quality.json")
+        return runtime
+
+    def _estimate(self, reference, mask, anatomy):
+        from bids_gan.distortion.correct import estimate_correction
+        from bids_gan.geometry import resample
+
+        synthetic = nib.load(self.inputs.synthetic_fa)
+        guide = resample(synthetic.dataobj, synthetic.affine, anatomy.mask.shape, anatomy.affine)
+
+        def image(data):
+            return nib.Nifti1Image(np.asarray(data, np.float32), anatomy.affine)
+
+        correction = estimate_correction(
+            t1w=image(anatomy.t1w),
+            brain_mask=image(anatomy.mask),
+            tissue=image(anatomy.tissue),
+            synth_fa=image(guide),
+            b0=reference,
+            b0_mask=mask,
+            fa=np.asarray(nib.load(self.inputs.fa).dataobj),
+            pe_direction=self.inputs.pe_direction,
+            readout_time=self.inputs.readout_time,
+        )
+        quality = {**correction.quality, **_rigid_numbers(correction.coregistration)}
+        return correction.estimate.hz, correction.estimate.dwi_to_t1w, quality
+
+    def _align(self, reference, mask, anatomy):
+        from bids_gan.distortion.coregister import Brain, coregister
+        from bids_gan.distortion.guides import correct_bias
+
+        even = correct_bias(np.asarray(reference.dataobj, np.float32), mask, reference.affine)
+        found = coregister(
+            Brain(even, mask, reference.affine),
+            Brain(anatomy.t1w, anatomy.mask, anatomy.affine),
+        )
+        return np.zeros(mask.shape, np.float32), found.dwi_to_t1w, _rigid_numbers(found)
+
+
+def _rigid_numbers(coregistration) -> dict:
+    return {
+        "rigid_rotation_deg": coregistration.moved_degrees,
+        "rigid_translation_mm": coregistration.moved_mm,
+    }
+
+
+class _ApplyCorrectionInput(BaseInterfaceInputSpec):
+    dwi = File(exists=True, mandatory=True)
+    bval = File(exists=True, mandatory=True)
+    bvec = File(exists=True, mandatory=True)
+    motion = File(exists=True, mandatory=True, desc="see PrepareDiffusion")
+    field = File(exists=True, mandatory=True, desc="field map in Hz")
+    dwi_to_t1w = File(exists=True, mandatory=True, desc="rigid pull matrix (text)")
+    quality = File(exists=True, mandatory=True, desc="says whether the field is applied")
+    pe_direction = traits.Either(None, traits.Str)
+    readout_time = traits.Either(None, traits.Float)
+    anatomy = File(exists=True, mandatory=True, desc="prepared anatomy")
+    synthetic_fa = File(exists=True, mandatory=True, desc="synthetic FA, any grid")
+    t1w = File(exists=True, mandatory=True, desc="its grid receives the FA in T1w space")
+
+
+class _ApplyCorrectionOutput(TraitedSpec):
+    dwi = File(desc="corrected series")
+    bval = File()
+    bvec = File(desc="rotated by motion only")
+    fa = File(desc="FA of the corrected series")
+    s0 = File(desc="b=0 signal of the tensor fit")
+    dwiref = File(desc="b=0 reference, corrected")
+    brain_mask = File(desc="T1w brain mask on the diffusion grid")
+    white = File(desc="T1w white-matter probability on the diffusion grid")
+    synth_fa = File(desc="synthetic FA on the diffusion grid")
+    fa_t1w = File(desc="FA on the grid of the T1w")
+    orig_to_dwi = File(desc="ITK displacement field, mm")
+    xfm = File(desc="ITK affine that resamples diffusion images to the T1w")
+
+
+class ApplyCorrection(SimpleInterface):
+    """One interpolation for motion and field, tensor refit, guides on the diffusion grid."""
+
+    input_spec = _ApplyCorrectionInput
+    output_spec = _ApplyCorrectionOutput
+
+    def _run_interface(self, runtime):
+        from bids_gan.anatomy.storage import load_anatomy
+        from bids_gan.diffusion.gradients import format_bvals, format_bvecs, rotate
+        from bids_gan.diffusion.reference import b0_reference
+        from bids_gan.diffusion.tensor import fit_tensor
+        from bids_gan.distortion.unwarp import correct_series, itk_displacement
+        from bids_gan.geometry import resample
+        from bids_gan.itk import write_affine
+
+        folder, inputs = Path(runtime.cwd), self.inputs
+        series, gradients = _load_series(inputs)
+        affine, shape = series.affine, series.shape[:3]
+        with np.load(inputs.motion) as motion:
+            matrices = motion["matrices"]
+        accepted = json.loads(Path(inputs.quality).read_text()).get("accepted") is True
+        hz = np.asarray(nib.load(inputs.field).dataobj) if accepted else np.zeros(shape)
+        direction, readout = inputs.pe_direction or "j", inputs.readout_time or 0.0
+        corrected = correct_series(series, hz, direction, readout, matrices)
+        turned = rotate(gradients, affine, matrices)
+
+        anatomy = load_anatomy(Path(inputs.anatomy))
+        pull = np.loadtxt(inputs.dwi_to_t1w)
+        synthetic = nib.load(inputs.synthetic_fa)
+
+        def from_t1w(data, source_affine):
+            return resample(data, source_affine, shape, affine, target_to_source=pull)
+
+        mask = from_t1w(anatomy.mask.astype(np.float32), anatomy.affine) > 0.5
+        maps = fit_tensor(np.asarray(corrected.dataobj), affine, turned, mask)
+        target = nib.funcs.squeeze_image(nib.load(inputs.t1w))
+        images = {
+            "dwi": (corrected.dataobj, affine),
+            "fa": (maps.fa, affine),
+            "s0": (maps.s0, affine),
+            "dwiref": (b0_reference(corrected, turned).dataobj, affine),
+            "brain_mask": (mask.astype(np.uint8), affine),
+            "white": (from_t1w(anatomy.white, anatomy.affine), affine),
+            "synth_fa": (from_t1w(synthetic.dataobj, synthetic.affine) * mask, affine),
+            "fa_t1w": (
+                resample(
+                    maps.fa,
+                    affine,
+                    target.shape,
+                    target.affine,
+                    target_to_source=np.linalg.inv(pull),
+                ),
+                target.affine,
+            ),
+        }
+        for name, (data, grid) in images.items():
+            self._results[name] = _save(folder / f"{name}.nii", data, grid)
+        nib.save(itk_displacement(hz, affine, direction, readout), folder / "orig_to_dwi.nii")
+        # a file that resamples onto the T1w maps points of the T1w to the diffusion world
+        write_affine(np.linalg.inv(pull), folder / "dwi_to_t1w_itk.txt")
+        (folder / "dwi.bval").write_text(format_bvals(turned))
+        (folder / "dwi.bvec").write_text(format_bvecs(turned))
+        self._results |= {
+            "orig_to_dwi": str(folder / "orig_to_dwi.nii"),
+            "xfm": str(folder / "dwi_to_t1w_itk.txt"),
+            "bval": str(folder / "dwi.bval"),
+            "bvec": str(folder / "dwi.bvec"),
+        }
+        return runtime
+
+
+def _load_series(inputs):
+    from bids_gan.diffusion.gradients import load_gradients
+    from bids_gan.errors import DataError
+
+    series = nib.load(inputs.dwi)
+    if series.ndim != 4:
+        raise DataError(f"{inputs.dwi}: shape {series.shape}; a diffusion series has 4 dimensions")
+    gradients = load_gradients(Path(inputs.bval), Path(inputs.bvec), series.shape[3])
+    return series, gradients
+
+
+def _save(path: Path, data, affine) -> str:
+    nib.save(nib.Nifti1Image(np.asarray(data), affine), path)
+    return str(path)

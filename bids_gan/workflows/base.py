@@ -1,0 +1,52 @@
+"""The graph of one session."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nipype import Workflow
+
+    from bids_gan.bids.plan import SessionPlan
+    from bids_gan.settings import Settings
+
+
+def init_session_wf(session: SessionPlan, settings: Settings) -> Workflow:
+    """Synthesis from the T1w of a session, then each of its diffusion runs.
+
+    Parameters
+    ----------
+    session : SessionPlan
+        With a T1w.
+    settings : Settings
+
+    Returns
+    -------
+    Workflow
+        Named ``session.workflow_name``.
+    """
+    import nipype.pipeline.engine as pe
+
+    from bids_gan.workflows.anatomical import init_anatomical_wf
+    from bids_gan.workflows.diffusion import init_diffusion_wf
+
+    workflow = pe.Workflow(name=session.workflow_name)
+    anatomical = init_anatomical_wf(session, settings)
+    workflow.add_nodes([anatomical])
+    for run in session.dwi:
+        name = f"{re.sub('[^0-9a-zA-Z]', '_', run.label)}_wf"
+        diffusion = init_diffusion_wf(run, session, settings, name=name)
+        workflow.connect(
+            [
+                (
+                    anatomical,
+                    diffusion,
+                    [
+                        (f"outputnode.{f}", f"inputnode.{f}")
+                        for f in ("anatomy", "image", "record")
+                    ],
+                )
+            ]
+        )
+    return workflow
