@@ -45,7 +45,7 @@ def smooth_noise(shape, sigma, rng, channels=None):
     if channels:
         return np.stack([smooth_noise(shape, sigma, rng) for _ in range(channels)], -1)
     noise = ndimage.gaussian_filter(rng.standard_normal(shape), sigma, mode="wrap")
-    return (noise / noise.std()).astype(np.float32)
+    return ((noise - noise.mean()) / noise.std()).astype(np.float32)
 
 
 def warp(image, displacement, order=1):
@@ -147,7 +147,7 @@ def scan(person, number, rng):
         affine,
     )
     hz = susceptibility_field(mask, affine, rng.uniform(4, 12), pe, READOUT, 100 + number)
-    shading = 1 + 0.2 * smooth_noise(mask.shape, 60 / spacing, rng)
+    shading = 1 + 0.2 * np.tanh(smooth_noise(mask.shape, 45 / spacing, rng))
     data = simulate_dwi(
         here(person["s0"]) * shading, here(person["true_fa"]), direction, here(person["md"]),
         mask, affine, gradients, hz, pe, READOUT, rng.uniform(15, 30), number,

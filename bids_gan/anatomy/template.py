@@ -12,15 +12,24 @@ import numpy as np
 from bids_gan.geometry import box_grid, resample
 from bids_gan.itk import read_affine, to_ants
 
-_FILE = "mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"
+_FILE = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
+
+
+def template_t1w() -> nib.Nifti1Image:
+    """Skull-stripped MNI152 T1w at 1 mm, zero outside the brain."""
+    return _load("t1")
+
+
+def template_white() -> nib.Nifti1Image:
+    """White matter of the same template, 0 to 255."""
+    return _load("wm")
 
 
 @cache
-def template_t1w() -> nib.Nifti1Image:
-    """Skull-stripped MNI152 T1w at 1 mm, zero outside the brain."""
+def _load(what: str) -> nib.Nifti1Image:
     import nilearn.datasets
 
-    return nib.load(Path(nilearn.datasets.__file__).parent / "data" / _FILE)
+    return nib.load(Path(nilearn.datasets.__file__).parent / "data" / _FILE.format(what))
 
 
 def affine_to_template(brain: np.ndarray, mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
@@ -62,6 +71,5 @@ def affine_to_template(brain: np.ndarray, mask: np.ndarray, affine: np.ndarray) 
             type_of_transform="Affine",
             outprefix=str(Path(folder) / "to_template_"),
             aff_random_sampling_rate=0.5,
-            random_seed=1,
         )
         return np.linalg.inv(read_affine(Path(result["fwdtransforms"][0])))

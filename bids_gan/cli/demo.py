@@ -160,7 +160,8 @@ def _correction(folder: Path, derivatives: Path, entities: dict[str, str]) -> Co
         fa_before=_load(output("fa_uncorrected")),
         fa_after=_load(output("fa")),
         synthetic_fa=_load(derivatives / output_path("synth_fa", {"subject": "01"})),
-        dwi_to_t1w=read_affine(_existing(output("dwi_to_t1w"))),
+        # the file maps points of the T1w to the diffusion image, as ITK resamples
+        dwi_to_t1w=np.linalg.inv(read_affine(_existing(output("dwi_to_t1w")))),
     )
 
 

@@ -33,7 +33,7 @@ _HOMES = {
 
 
 def prepare_environment(settings: Settings) -> None:
-    """Set threads, switch telemetry off, and give libraries a folder they can write to.
+    """Set threads and seed, switch telemetry off, and give libraries a folder they can write to.
 
     Notes
     -----
@@ -41,6 +41,8 @@ def prepare_environment(settings: Settings) -> None:
     """
     os.environ.update(_FIXED)
     os.environ.update(dict.fromkeys(_THREADS, str(settings.omp_nthreads)))
+    # ANTs draws its samples anew at every run unless told otherwise; 0 would mean the clock
+    os.environ["ANTS_RANDOM_SEED"] = str(settings.random_seed + 1)
     if not _home_is_writable():
         for variable, folder in _HOMES.items():
             os.environ.setdefault(variable, str(settings.work_dir / ".cache" / folder))

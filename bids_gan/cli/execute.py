@@ -12,6 +12,7 @@ from bids_gan.bids.plan import Plan, SessionPlan
 from bids_gan.cli.progress import Progress
 from bids_gan.errors import DataError, UsageError
 from bids_gan.reports.crashes import Crash, read_crashes
+from bids_gan.reports.outcome import read_outcome
 from bids_gan.settings import Settings
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def find_failures(plan: Plan, settings: Settings, not_built: list[Failure]) -> l
         if mine:
             failures += [_crashed(session, crash) for crash in mine]
         elif session.label not in unbuilt:
-            failures += _incomplete(session, settings)
+            failures += _incomplete(session, settings) or _withdrawn(session, settings)
     return failures
 
 
@@ -141,6 +142,22 @@ def _incomplete(session: SessionPlan, settings: Settings) -> list[Failure]:
     shown = ", ".join(str(path) for path in missing[:_SHOWN])
     more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
     return [Failure(session.label, f"no step failed, but outputs are missing: {shown}{more}")]
+
+
+def _withdrawn(session: SessionPlan, settings: Settings) -> list[Failure]:
+    """Corrections that the gate withdrew, where that counts as a failure."""
+    if settings.sdc_on_failure == "warn":
+        return []
+    outcomes = {run.label: read_outcome(settings.output_dir, run) for run in session.dwi}
+    return [
+        Failure(
+            session.label,
+            f"{label}: {outcome.sentence} Written without distortion correction; "
+            "--sdc-on-failure warn accepts that.",
+        )
+        for label, outcome in outcomes.items()
+        if outcome.withdrawn
+    ]
 
 
 def _count_steps(workflow: Workflow) -> int:

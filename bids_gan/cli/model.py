@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run ``bids-gan-model``; returns the exit code."""
     options = get_parser().parse_args(argv)
+    os.environ.setdefault("ANTS_RANDOM_SEED", "1")
     try:
         return COMMANDS[options.command](options)
     except BidsGanError as error:

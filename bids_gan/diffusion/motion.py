@@ -1,8 +1,9 @@
 """Rigid head motion of every diffusion volume.
 
 Volumes are compared with images of their own contrast only: b=0 volumes with the b=0 reference,
-diffusion-weighted volumes with what the others of their shell predict for their direction. One
-registration between contrasts per shell then ties the shell to the b=0 reference.
+diffusion-weighted volumes with what the others of their shell predict for their direction. The
+shell is tied to the b=0 reference by continuity in time, unless a registration between contrasts
+clearly disagrees.
 """
 
 from __future__ import annotations
@@ -14,15 +15,25 @@ import numpy as np
 from scipy import ndimage
 
 from .gradients import Gradients
+from .multimodal import mutual_information_rigid
 from .reference import move
-from .rigid import RigidAligner, rigid_parameters, shrink_to_still
+from .rigid import (
+    HEAD_RADIUS_MM,
+    RigidAligner,
+    rigid_matrix,
+    rigid_parameters,
+    shrink_to_still,
+    size_mm,
+)
 
-_ROUNDS = 2
+# Ridge of the prediction, round by round. The mean of the shell first: it gathers moved volumes
+# at once. Then nearly least squares, which leaves little contrast to mistake for motion; on its
+# own it would be blind to motion that happens to follow the directions.
+_RIDGES = (1e6, 1.0, 1.0)
 _SHELL_GAP = 0.15  # relative step in b that starts a new shell
 _MIN_SHELL = 4
-_RIDGE = 1.0
-_HEAD_RADIUS_MM = 50.0
-# On simulated still heads the registration between contrasts is off by up to this much.
+# On simulated heads the registration between contrasts is off by up to this much; it overrules
+# continuity in time only beyond.
 _CROSS_CONTRAST_MM = 1.5
 
 
@@ -78,17 +89,21 @@ def estimate_motion(
     )
     for shell in shells(gradients):
         within, mean = _align_shell(
-            series[..., shell], gradients.bvecs[shell], support, img.affine
+            series[..., shell], gradients.bvecs[shell], support, img.affine, aligner.centre
         )
-        tie = _between_contrasts(target, mean, support, img.affine)
-        matrices[shell] = within @ tie
+        tie = _continuity(within, shell, matrices, gradients.is_b0, aligner.centre)
+        seen = mutual_information_rigid(
+            target, img.affine, mean, img.affine, fixed_mask=support, moving_mask=support
+        )
+        apart = size_mm(rigid_parameters(seen @ np.linalg.inv(tie), aligner.centre))
+        matrices[shell] = within @ (seen if apart > _CROSS_CONTRAST_MM else tie)
     return Motion(matrices, framewise_displacement(matrices, aligner.centre))
 
 
 def framewise_displacement(matrices: np.ndarray, centre: np.ndarray) -> np.ndarray:
     """Framewise displacement (N,) in mm of (N, 4, 4) rigid matrices about a head `centre`."""
     parameters = np.array([rigid_parameters(m, centre) for m in matrices])
-    parameters[:, :3] *= _HEAD_RADIUS_MM
+    parameters[:, :3] *= HEAD_RADIUS_MM
     return np.abs(np.diff(parameters, axis=0, prepend=parameters[:1])).sum(axis=1)
 
 
@@ -110,28 +125,36 @@ def shells(gradients: Gradients) -> list[np.ndarray]:
 
 
 def _align_shell(
-    series: np.ndarray, bvecs: np.ndarray, support: np.ndarray, affine: np.ndarray
+    series: np.ndarray,
+    bvecs: np.ndarray,
+    support: np.ndarray,
+    affine: np.ndarray,
+    centre: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pull matrices (n, 4, 4) from the shell's mean pose to each volume, and the mean image."""
-    n = series.shape[3]
-    poses = [None] * n
-    weights = np.full((n, n), 1 / n)
-    aligned = series
-    for _ in range(_ROUNDS):
-        for volume in range(n):
-            predicted = aligned @ weights[volume].astype(np.float32)
-            aligner = RigidAligner(predicted, support, affine)
-            start = poses[volume].matrix if poses[volume] else None
-            poses[volume] = aligner.align(series[..., volume], start)
-        matrices = shrink_to_still(poses, aligner.centre)
+    matrices = np.tile(np.eye(4), (series.shape[3], 1, 1))
+    poses, aligned = matrices, series
+    for ridge in _RIDGES:
+        weights = _leave_one_out(bvecs, ridge).astype(np.float32)
+        predicted = aligned @ weights.T
+        spread = _smooth_variance(aligned - predicted)
+        found = [
+            RigidAligner(predicted[..., n], support, affine, spread).align(series[..., n], pose)
+            for n, pose in enumerate(poses)
+        ]
+        poses = [alignment.matrix for alignment in found]
+        matrices = shrink_to_still(found, centre)
         aligned = np.stack(
-            [move(series[..., v], affine, matrices[v], order=1) for v in range(n)], axis=-1
+            [move(series[..., n], affine, m, order=1) for n, m in enumerate(matrices)], axis=-1
         )
-        weights = _leave_one_out(bvecs)
     return matrices, aligned.mean(axis=-1)
 
 
-def _leave_one_out(bvecs: np.ndarray) -> np.ndarray:
+def _smooth_variance(residuals: np.ndarray) -> np.ndarray:
+    return ndimage.gaussian_filter((residuals**2).mean(axis=-1), 1.0)
+
+
+def _leave_one_out(bvecs: np.ndarray, strength: float) -> np.ndarray:
     """(n, n) weights that predict each volume of a shell from the others.
 
     A quadratic form in the direction (spherical harmonics up to order two) with a ridge on its
@@ -140,25 +163,30 @@ def _leave_one_out(bvecs: np.ndarray) -> np.ndarray:
     x, y, z = bvecs.T
     anisotropic = np.stack([x * y, x * z, y * z, (x**2 - y**2) / 2, (3 * z**2 - 1) / 3.46], 1)
     design = np.column_stack([np.ones(len(bvecs)), anisotropic])
-    ridge = np.diag([1e-6] + [_RIDGE / len(bvecs)] * 5)
+    penalty = np.diag([1e-6] + [strength / len(bvecs)] * 5)
     weights = np.zeros((len(bvecs), len(bvecs)))
     for n in range(len(bvecs)):
         others = np.arange(len(bvecs)) != n
         rest = design[others]
-        weights[n, others] = design[n] @ np.linalg.solve(rest.T @ rest + ridge, rest.T)
+        weights[n, others] = design[n] @ np.linalg.solve(rest.T @ rest + penalty, rest.T)
     return weights
 
 
-def _between_contrasts(
-    b0: np.ndarray, weighted: np.ndarray, support: np.ndarray, affine: np.ndarray
+def _continuity(
+    within: np.ndarray,
+    shell: np.ndarray,
+    matrices: np.ndarray,
+    is_b0: np.ndarray,
+    centre: np.ndarray,
 ) -> np.ndarray:
-    """Pull matrix from the world of `b0` to the world of the mean diffusion-weighted image."""
-    from .multimodal import mutual_information_rigid
+    """Pull matrix from reference to the shell's mean pose if the head held still in between.
 
-    matrix = mutual_information_rigid(
-        b0, affine, weighted, affine, fixed_mask=support, moving_mask=support
-    )
-    centre = RigidAligner(b0, support, affine).centre
-    moved = rigid_parameters(matrix, centre)
-    size = np.linalg.norm(moved[3:]) + _HEAD_RADIUS_MM * np.linalg.norm(moved[:3])
-    return matrix if size > _CROSS_CONTRAST_MM else np.eye(4)
+    The head hardly moves between a b=0 volume and the weighted volume next to it.
+    """
+    b0 = np.flatnonzero(is_b0)
+    gap = np.abs(b0[:, None] - shell)
+    ties = [
+        rigid_parameters(np.linalg.inv(within[n]) @ matrices[b0[m]], centre)
+        for m, n in np.argwhere(gap == gap.min())
+    ]
+    return rigid_matrix(np.mean(ties, axis=0), centre)

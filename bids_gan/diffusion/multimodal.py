@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
-_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+from ..itk import read_affine, to_ants, write_affine
 
 
 def mutual_information_rigid(
@@ -45,47 +47,33 @@ def mutual_information_rigid(
     """
     import ants
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _fixed_seed():
         initial = Path(folder) / "start.mat"
-        _write_rigid(np.eye(4) if start is None else start, initial)
+        write_affine(np.eye(4) if start is None else start, initial)
         result = ants.registration(
-            _ants_image(fixed, fixed_affine),
-            _ants_image(moving, moving_affine),
+            to_ants(fixed, fixed_affine),
+            to_ants(moving, moving_affine),
             type_of_transform="DenseRigid",
             initial_transform=str(initial),
             outprefix=str(Path(folder) / "out_"),
-            mask=None if fixed_mask is None else _ants_image(fixed_mask, fixed_affine),
-            moving_mask=None if moving_mask is None else _ants_image(moving_mask, moving_affine),
+            mask=None if fixed_mask is None else to_ants(fixed_mask, fixed_affine),
+            moving_mask=None if moving_mask is None else to_ants(moving_mask, moving_affine),
             mask_all_stages=True,
             aff_iterations=iterations,
             aff_shrink_factors=shrink,
             aff_smoothing_sigmas=smoothing,
         )
-        return _read_affine(Path(result["fwdtransforms"][0]))
+        return read_affine(Path(result["fwdtransforms"][0]))
 
 
-def _ants_image(data: np.ndarray, affine: np.ndarray):
-    import ants
-
-    return ants.from_nibabel_nifti(nib.Nifti1Image(np.asarray(data, np.float32), affine))
-
-
-def _write_rigid(matrix: np.ndarray, path: Path) -> None:
-    import ants
-
-    lps = _LPS @ matrix @ _LPS
-    transform = ants.create_ants_transform(
-        "AffineTransform", matrix=lps[:3, :3], translation=lps[:3, 3], center=np.zeros(3)
-    )
-    ants.write_transform(transform, str(path))
-
-
-def _read_affine(path: Path) -> np.ndarray:
-    """RAS+ matrix of an ITK affine file: ``A (x - c) + t + c`` in LPS."""
-    import ants
-
-    transform = ants.read_transform(str(path))
-    lps, centre = np.eye(4), np.asarray(transform.fixed_parameters)[:3]
-    lps[:3, :3] = np.reshape(transform.parameters[:9], (3, 3))
-    lps[:3, 3] = np.asarray(transform.parameters[9:12]) + centre - lps[:3, :3] @ centre
-    return _LPS @ lps @ _LPS
+@contextmanager
+def _fixed_seed(seed: int = 1) -> Iterator[None]:
+    """ANTs jitters its samples by the clock unless this variable is set."""
+    before = os.environ.get("ANTS_RANDOM_SEED")
+    os.environ["ANTS_RANDOM_SEED"] = str(seed)
+    try:
+        yield
+    finally:
+        os.environ.pop("ANTS_RANDOM_SEED")
+        if before is not None:
+            os.environ["ANTS_RANDOM_SEED"] = before

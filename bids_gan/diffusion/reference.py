@@ -26,7 +26,7 @@ def b0_reference(img: nib.Nifti1Image, gradients: Gradients) -> nib.Nifti1Image:
     -------
     3D float32 image on the grid of `img`
     """
-    volumes = np.asarray(img.dataobj[..., gradients.is_b0], np.float32)
+    volumes = np.asarray(img.dataobj, np.float32)[..., gradients.is_b0]
     first = volumes[..., 0]
     if volumes.shape[3] == 1:
         return nib.Nifti1Image(first, img.affine)

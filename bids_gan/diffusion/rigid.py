@@ -12,7 +12,7 @@ from ..geometry import voxel_sizes
 _SMOOTHING_MM = (6.0, 4.0)
 _ITERATIONS = 12
 _CONVERGED_MM = 0.005
-_HEAD_RADIUS_MM = 50.0
+HEAD_RADIUS_MM = 50.0
 _MAX_SAMPLES = 60_000
 _DAMPING = 1e-6
 
@@ -60,6 +60,8 @@ class RigidAligner:
         Where the images are compared; slightly wider than the brain is best.
     affine : (4, 4) array
         Voxel to world (mm), shared by reference and volumes.
+    spread : (I, J, K) array, optional
+        Variance of the contrast among the volumes: where they differ anyway, they count less.
 
     Notes
     -----
@@ -73,13 +75,23 @@ class RigidAligner:
     the inverse-compositional algorithm.
     """
 
-    def __init__(self, reference: np.ndarray, mask: np.ndarray, affine: np.ndarray):
+    def __init__(
+        self,
+        reference: np.ndarray,
+        mask: np.ndarray,
+        affine: np.ndarray,
+        spread: np.ndarray | None = None,
+    ):
         self.affine = np.asarray(affine, float)
         voxels = np.argwhere(mask)
         self.step = max(1, len(voxels) // _MAX_SAMPLES)
         self.voxels = voxels[:: self.step]
         self.world = self.voxels @ self.affine[:3, :3].T + self.affine[:3, 3]
         self.centre = self.world.mean(axis=0)
+        self.trust = np.ones(len(self.voxels))
+        if spread is not None:
+            variance = spread[tuple(self.voxels.T)].astype(float)
+            self.trust = 1 / (variance / max(float(np.median(variance)), 1e-12) + 1)
         self.levels = [self._prepare(reference, mm) for mm in _SMOOTHING_MM]
 
     def _smooth(self, volume: np.ndarray, fwhm: float) -> np.ndarray:
@@ -102,7 +114,7 @@ class RigidAligner:
             for _ in range(_ITERATIONS):
                 update, variance = self._step(smooth, matrix, target, design)
                 matrix = matrix @ np.linalg.inv(rigid_matrix(update, self.centre))
-                if _size_mm(update) < _CONVERGED_MM:
+                if size_mm(update) < _CONVERGED_MM:
                     break
         # smoothing correlates neighbours: fewer independent samples than voxels
         sigma = _SMOOTHING_MM[-1] / 2.355 / voxel_sizes(self.affine)
@@ -117,7 +129,7 @@ class RigidAligner:
         where = pull[:3, :3] @ self.voxels.T + pull[:3, 3:]
         value = ndimage.map_coordinates(smooth, where, order=1, mode="nearest").astype(float)
         limit = np.array(smooth.shape)[:, None] - 0.5
-        seen = ((where > -0.5) & (where < limit)).all(axis=0).astype(float)
+        seen = self.trust * ((where > -0.5) & (where < limit)).all(axis=0)
         # the noisy volume is the response, never a regressor: that would bias the gain
         columns = np.column_stack([design, target, np.ones(len(target))])
         first, _ = _solve(columns, value, seen)
@@ -145,8 +157,9 @@ def _huber(residual: np.ndarray) -> np.ndarray:
     return 1 / np.maximum(np.abs(residual) / scale, 1)
 
 
-def _size_mm(parameters: np.ndarray) -> float:
-    return float(np.linalg.norm(parameters[3:]) + _HEAD_RADIUS_MM * np.linalg.norm(parameters[:3]))
+def size_mm(parameters: np.ndarray) -> float:
+    """Size of a motion in mm: translation, and rotation at 50 mm from the centre."""
+    return float(np.linalg.norm(parameters[3:]) + HEAD_RADIUS_MM * np.linalg.norm(parameters[:3]))
 
 
 def shrink_to_still(alignments: list[Alignment], centre: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import nibabel as nib
 import numpy as np
@@ -34,7 +34,8 @@ class Correction:
     estimate : FieldEstimate
         Field in Hz and in mm on the diffusion grid, refined alignment, brain mask.
     coregistration : Coregistration
-        The alignment before refinement.
+        The alignment before refinement: the registration or the headers, whichever led to the
+        better fit.
     quality : dict
         ``accepted``, ``reasons`` and the numbers of the no-harm gate.
     synth_fa_dwi : (I, J, K) float32 array
@@ -97,7 +98,11 @@ def estimate_correction(
         pe_direction=pe_direction,
         readout_time=readout_time,
     )
-    estimate = estimate_field(measured, guides, coregistration.dwi_to_t1w, settings.estimator)
+    fits = [
+        (start, estimate_field(measured, guides, start.dwi_to_t1w, settings.estimator))
+        for start in _alignments(coregistration)
+    ]
+    coregistration, estimate = min(fits, key=lambda fit: fit[1].disagreement)
     return Correction(
         estimate=estimate,
         coregistration=coregistration,
@@ -112,6 +117,24 @@ def estimate_correction(
             target_to_source=estimate.dwi_to_t1w,
         ),
     )
+
+
+def _alignments(found: Coregistration) -> list[Coregistration]:
+    """Where to start from: distortion misleads mutual information, and headers can be stale.
+
+    Which of them fits better shows only once the distortion is modelled too.
+    """
+    if found.start != "header" or found.source == "header":
+        return [found]
+    headers = replace(
+        found,
+        dwi_to_t1w=np.eye(4),
+        source="header",
+        moved_mm=0.0,
+        moved_degrees=0.0,
+        overlap=found.header_overlap,
+    )
+    return [found, headers]
 
 
 def _prepare_guides(t1w, brain_mask, tissue, synth_fa) -> tuple[Guides, Brain]:

@@ -132,6 +132,11 @@ class FieldEstimate:
     mask: np.ndarray
     terms: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def disagreement(self) -> float:
+        """Objective without the rigid term, which depends on where the alignment started."""
+        return sum(value for name, value in self.terms.items() if name != "rigid")
+
 
 _BOX_MARGIN_MM = 12.0
 _FADE_MM = 40.0

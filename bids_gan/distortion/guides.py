@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import nibabel as nib
 import numpy as np
 
 from ..geometry import voxel_sizes
+from ..itk import to_ants
 
 CSF, GREY, WHITE = 1, 2, 3
 """Labels of the tissue map."""
@@ -61,14 +61,11 @@ def correct_bias(image: np.ndarray, mask: np.ndarray, affine: np.ndarray) -> np.
     """
     import ants
 
-    def convert(data):
-        return ants.from_nibabel_nifti(nib.Nifti1Image(np.asarray(data, np.float32), affine))
-
     mask = np.asarray(mask) > 0
     inside = np.where(mask, np.asarray(image, np.float32).clip(min=0), 0)
     corrected = ants.n4_bias_field_correction(
-        convert(inside),
-        mask=convert(mask),
+        to_ants(inside, affine),
+        mask=to_ants(mask, affine),
         shrink_factor=max(1, round(_N4_MM / float(voxel_sizes(affine).mean()))),
         convergence={"iters": [30, 30, 20], "tol": 1e-6},
     )

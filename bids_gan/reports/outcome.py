@@ -85,7 +85,7 @@ def read_outcome(output_dir: Path, run: DiffusionRun) -> Outcome:
     if run.route == "none":
         return Outcome("attention", f"Not corrected for distortion: {run.reason}", numbers=numbers)
     quality = sidecar.get("SDCQuality") or {}
-    reasons = format_value(quality.get("reasons"), missing="")
+    reasons = format_value(quality.get("reasons"), missing="").replace(".;", ";").rstrip(".")
     if quality.get("accepted") is True:
         sentence = "Distortion corrected with a field estimated from the synthetic FA; "
         sentence += "the quality gate accepted it" + (f": {reasons}." if reasons else ".")

@@ -17,10 +17,10 @@ from scipy import ndimage
 
 from bids_gan.anatomy.prepare import Anatomy, prepare_t1w
 from bids_gan.anatomy.segment import largest_component
-from bids_gan.anatomy.template import template_t1w
+from bids_gan.anatomy.template import template_t1w, template_white
 from bids_gan.errors import DataError, UsageError
 from bids_gan.geometry import box_grid, resample
-from bids_gan.itk import to_ants
+from bids_gan.itk import read_affine, to_ants
 from bids_gan.synthesis.generate import appearance, crop_to_brain
 
 #: standard deviation in voxels by which tissue borders are softened
@@ -29,13 +29,44 @@ BLUR = 0.7
 GREY_SHARE = 0.35
 
 
+def align_template(fa: nib.Nifti1Image) -> nib.Nifti1Image:
+    """Bring an FA template into the very space of the T1w template.
+
+    Parameters
+    ----------
+    fa : image
+        Mean FA in *some* MNI space; there are several, some millimetres apart.
+
+    Returns
+    -------
+    image
+        The same voxels with another affine.
+
+    Notes
+    -----
+    Affine registration to the white-matter map that comes with the T1w template.
+    """
+    import ants
+
+    white = template_white()
+    with tempfile.TemporaryDirectory() as folder:
+        result = ants.registration(
+            to_ants(np.asarray(white.dataobj, np.float32) / 255, white.affine),
+            to_ants(np.asarray(fa.dataobj), fa.affine),
+            type_of_transform="Affine",
+            outprefix=str(Path(folder) / "template_"),
+        )
+        pull = read_affine(Path(result["fwdtransforms"][0]))
+    return nib.Nifti1Image(np.asarray(fa.dataobj), np.linalg.inv(pull) @ fa.affine)
+
+
 def warp_template(template: nib.Nifti1Image, anatomy: Anatomy, spacing: float = 2.0) -> np.ndarray:
     """Register the T1w template to a person and bring the FA template along.
 
     Parameters
     ----------
     template : image
-        Mean FA in the world space of the MNI152 T1w.
+        Mean FA in the world space of the T1w template, see :func:`align_template`.
     anatomy : Anatomy
     spacing : float
         Voxel size of the registration in mm.
@@ -59,7 +90,6 @@ def warp_template(template: nib.Nifti1Image, anatomy: Anatomy, spacing: float = 
             type_of_transform="SyN",
             outprefix=str(Path(folder) / "warp_"),
             reg_iterations=(60, 40, 20),
-            random_seed=1,
         )
         warped = ants.apply_transforms(
             to_ants(t1w, affine),
@@ -113,7 +143,7 @@ def write_pairs(
         raise UsageError(f"{bids_dir}: no T1w of {sorted(unknown) or 'anybody'}")
     if not template.exists():
         raise DataError(f"--template {template}: no such file")
-    fa = nib.load(template)
+    fa = align_template(nib.load(template))
     for label in tqdm(labels or sorted(found), unit="person"):
         if not (output_dir / f"sub-{label}" / "pair.json").exists():
             _write_pair(found[label], fa, network, output_dir, label)

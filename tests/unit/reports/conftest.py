@@ -15,7 +15,7 @@ from bids_gan.settings import Settings
 QUALITY = {
     "accepted": True,
     "reasons": [],
-    "displacement_p95_mm": 5.2213,
+    "displacement_p99_mm": 5.2213,
     "jacobian_min": 0.21,
     "brand_new_number": 3,
 }

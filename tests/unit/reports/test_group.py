@@ -23,11 +23,11 @@ def test_table_holds_every_run_with_its_numbers(project):
     assert ap["session_id"] == "n/a"
     assert ap["run"] == "sub-01_dir-AP"
     assert (ap["accepted"], ap["reasons"]) == ("true", "n/a")
-    assert ap["displacement_p95_mm"] == "5.221"
+    assert ap["displacement_p99_mm"] == "5.221"
     assert (ap["fd_mean_mm"], pa["fd_mean_mm"]) == ("0.2", "n/a")
     assert (pa["accepted"], pa["reasons"]) == ("false", "one; two")
     columns = list(ap)
-    assert columns.index("displacement_p95_mm") < columns.index("fd_max_mm")
+    assert columns.index("displacement_p99_mm") < columns.index("fd_max_mm")
     assert columns[-1] == "brand_new_number"
 
 
@@ -36,7 +36,7 @@ def test_dictionary_describes_every_column_with_units(project):
     write_group(project.out)
     meaning = json.loads((project.out / "group_desc-sdc_qc.json").read_text())
     assert set(meaning) == set(table(project.out)[0])
-    assert meaning["displacement_p95_mm"]["Units"] == "mm"
+    assert meaning["displacement_p99_mm"]["Units"] == "mm"
     assert all(entry.get("Description") for name, entry in meaning.items() if "brand" not in name)
 
 

@@ -147,7 +147,7 @@ def test_sessions_and_runs_are_told_apart(project):
     for label in ("a", "b"):
         run = project.make_run("AP", session=label)
         sessions.append(replace(project.plan.sessions[0], session=label, dwi=(run,)))
-        project.write_run(run, displacement_p95_mm={"a": 1.11, "b": 2.22}[label])
+        project.write_run(run, displacement_p99_mm={"a": 1.11, "b": 2.22}[label])
         add_figure(project, "figure_run", run.entities, "sdcb0", "dwi")
         entities = {"subject": "01", "session": label}
         add_figure(project, "figure_session", entities, "anatomy", "T1w")
