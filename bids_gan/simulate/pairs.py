@@ -40,7 +40,7 @@ def align_template(fa: nib.Nifti1Image) -> nib.Nifti1Image:
     Returns
     -------
     image
-        The same voxels with another affine.
+        On the grid of the T1w template.
 
     Notes
     -----
@@ -57,7 +57,10 @@ def align_template(fa: nib.Nifti1Image) -> nib.Nifti1Image:
             outprefix=str(Path(folder) / "template_"),
         )
         pull = read_affine(Path(result["fwdtransforms"][0]))
-    return nib.Nifti1Image(np.asarray(fa.dataobj), np.linalg.inv(pull) @ fa.affine)
+    moved = resample(
+        np.asarray(fa.dataobj), fa.affine, white.shape, white.affine, target_to_source=pull
+    )
+    return nib.Nifti1Image(moved, white.affine)
 
 
 def warp_template(template: nib.Nifti1Image, anatomy: Anatomy, spacing: float = 2.0) -> np.ndarray:

@@ -43,15 +43,15 @@ def test_learns_a_simple_mapping(tmp_path):
 def test_resumed_run_gives_the_same_weights(tmp_path):
     whole = train(make_method(critic=True), batch, validation, tmp_path / "a", settings(10))
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def until_seven(step):
         if step == 7:
-            raise Killed
+            raise KilledError
         return batch(step)
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(make_method(critic=True), until_seven, validation, tmp_path / "b", settings(10))
     other = make_method(seed=1, critic=True)  # what it starts from must not matter
     resumed = train(other, batch, validation, tmp_path / "b", settings(10))

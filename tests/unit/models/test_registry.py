@@ -42,7 +42,7 @@ def test_altered_weights_are_refused_with_both_checksums(saved):
     data = bytearray(card.weights.read_bytes())
     data[-1] ^= 1
     card.weights.write_bytes(data)
-    with pytest.raises(ModelError, match="mine.safetensors") as error:
+    with pytest.raises(ModelError, match=r"mine\.safetensors") as error:
         registry.load_model(card)
     assert card.sha256 in str(error.value)
     assert registry.file_sha256(card.weights) in str(error.value)
@@ -52,7 +52,7 @@ def test_altered_weights_are_refused_with_both_checksums(saved):
 def test_missing_weights_are_named(saved):
     _, card = saved
     card.weights.unlink()
-    with pytest.raises(ModelError, match="mine.safetensors"):
+    with pytest.raises(ModelError, match=r"mine\.safetensors"):
         registry.load_model(card)
 
 
