@@ -36,7 +36,7 @@ demo: $(INSTALLED)
 	@echo "report: $(abspath $(OUT))/derivatives/sub-01.html"
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 -m "not real"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not real"
 
 test-real: $(INSTALLED)
 	$(BIN)/python -m pytest -m real
