@@ -22,9 +22,9 @@ def mutual_information_rigid(
     fixed_mask: np.ndarray | None = None,
     moving_mask: np.ndarray | None = None,
     start: np.ndarray | None = None,
-    shrink: tuple[int, ...] = (2, 1),
-    smoothing: tuple[int, ...] = (1, 0),
-    iterations: tuple[int, ...] = (200, 100),
+    shrink: tuple[int, ...] = (4, 2, 1),
+    smoothing: tuple[int, ...] = (2, 1, 0),
+    iterations: tuple[int, ...] = (1000, 500, 200),
 ) -> np.ndarray:
     """Rigid pull matrix that maximises Mattes mutual information.
 

@@ -21,8 +21,7 @@ _PLAUSIBLE_OVERLAP = 0.6
 _MAX_DEGREES = 12.0
 _MAX_MM = 25.0
 _SPACING_MM = 2.0
-_LEVELS = {"shrink": (3, 2), "smoothing": (2, 1), "iterations": (200, 100)}
-_FAR_LEVELS = {"shrink": (6, 3, 2), "smoothing": (4, 2, 1), "iterations": (500, 200, 100)}
+_LEVELS = {"shrink": (6, 4, 2), "smoothing": (3, 2, 1), "iterations": (1000, 500, 500)}
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def coregister(dwi: Brain, t1w: Brain) -> Coregistration:
         t1w.image,
         t1w.affine,
         start=start,
-        **(_LEVELS if plausible else _FAR_LEVELS),
+        **_LEVELS,
     )
     source = "registration"
     degrees, mm = moved(matrix, dwi.centre)
