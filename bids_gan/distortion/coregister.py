@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
+from scipy import ndimage
 
 from ..diffusion.multimodal import mutual_information_rigid
 from ..diffusion.rigid import rigid_matrix, rigid_parameters
@@ -89,6 +90,11 @@ def coregister(dwi: Brain, t1w: Brain) -> Coregistration:
     Returns
     -------
     Coregistration
+
+    Notes
+    -----
+    Compared inside the eroded mask: the edge of the brain would pull the images towards a common
+    outline, which distortion, signal loss and the end of the field of view all move.
     """
     t1w = t1w.coarse(_SPACING_MM)
     header_overlap = mask_overlap(dwi, t1w, np.eye(4))
@@ -99,6 +105,7 @@ def coregister(dwi: Brain, t1w: Brain) -> Coregistration:
         dwi.affine,
         t1w.image,
         t1w.affine,
+        fixed_mask=ndimage.binary_erosion(dwi.mask),
         start=start,
         **_LEVELS,
     )

@@ -63,7 +63,7 @@ class EstimatorSettings:
     )
     weight_fa: float = 1.0
     weight_b0: float = 1.0
-    bending: float = 1500.0
+    bending: float = 500.0
     magnitude: float = 1e-3
     fold: float = 10.0
     rigid: float = 0.02

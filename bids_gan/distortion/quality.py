@@ -32,7 +32,8 @@ class GateThresholds:
     Attributes
     ----------
     held_out_b0, held_out_fa : float
-        Least gain in local correlation of the image that was held out of the fit.
+        Least gain in local correlation of the image that was held out of the fit. Slightly below
+        zero: a coarse field from one image alone can be useless while that from both is not.
     steep_share : float
         Largest share of brain voxels with a Jacobian below 0.5.
     displacement_mm : float
@@ -43,8 +44,8 @@ class GateThresholds:
         Least share of the smaller brain mask inside the other.
     """
 
-    held_out_b0: float = 0.01
-    held_out_fa: float = 0.01
+    held_out_b0: float = -0.01
+    held_out_fa: float = -0.01
     steep_share: float = 0.005
     displacement_mm: float = 15.0
     refined_degrees: float = 3.0
