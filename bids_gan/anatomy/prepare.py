@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
+from scipy import ndimage
 
-from bids_gan.anatomy.segment import WHITE, brain_mask, tissue_posteriors
+from bids_gan.anatomy.segment import WHITE, brain_mask, largest_component, tissue_posteriors
 from bids_gan.anatomy.template import affine_to_template
 from bids_gan.errors import DataError
 from bids_gan.geometry import box_grid, mask_bounds, resample, to_ras, voxel_sizes
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: spacing of the grid on which the networks work, mm
 SPACING = 1.0
+#: volume of what is not zero in an image without skull, ml
+STRIPPED_ML = (700, 2200)
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def check_volume(img: nib.Nifti1Image, name: str = "the T1w") -> nib.Nifti1Image
 
 def prepare_t1w(
     img: nib.Nifti1Image,
-    network: nn.Module | None,
+    network: nn.Module,
     *,
     mask: nib.Nifti1Image | None = None,
     name: str = "the T1w",
@@ -84,9 +87,10 @@ def prepare_t1w(
     img : image
         T1w in any orientation and of any voxel size, whole head or skull-stripped.
     network : module
-        The brain-mask network; see :mod:`bids_gan.anatomy.segment`. Not needed with `mask`.
+        The brain-mask network; see :mod:`bids_gan.anatomy.segment`.
     mask : image, optional
-        A brain mask to use instead of the network's.
+        A brain mask to use instead of the network's. An image without skull needs neither: its
+        mask is what is not zero.
     name : str
         Of the image, for error messages.
     precision : {'auto', 'bf16', 'fp32'}
@@ -100,17 +104,19 @@ def prepare_t1w(
     DataError
         When the image is unusable or no brain is found in it.
     """
-    head, affine = _working_grid(check_volume(img, name))
+    img = check_volume(img, name)
+    mask = mask or stripped_mask(img)
+    head, affine = _working_grid(img)
     if mask is None:
         rough = brain_mask(network, head / _rough_white(head), affine, precision)
     else:
         given = np.asarray(mask.dataobj, np.float32)
         rough = resample(given, mask.affine, head.shape, affine) > 0.5
     brain = _checked(rough, name)
-    head, posteriors = _scaled(head / _bias_field(head, brain, affine), brain)
+    head, posteriors = _scaled(head / _bias_field(head, brain, affine), brain, name)
     if mask is None:  # once more, now that the image is even and its scale is known
         brain = _checked(brain_mask(network, head, affine, precision), name)
-        head, posteriors = _scaled(head, brain)
+        head, posteriors = _scaled(head, brain, name)
     return Anatomy(
         t1w=head.astype(np.float32),
         mask=brain,
@@ -121,10 +127,28 @@ def prepare_t1w(
     )
 
 
-def _scaled(head: np.ndarray, brain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def stripped_mask(img: nib.Nifti1Image) -> nib.Nifti1Image | None:
+    """What is not zero, if that has the size of a brain: the image was skull-stripped before.
+
+    A head has more than 3000 ml, so a zero background alone does not look like a brain.
+    """
+    data = np.asarray(img.dataobj)
+    # resampling of an earlier tool may have left ripples around the brain
+    bright = data > 0.01 * np.percentile(data[data > 0], 99)
+    inside = ndimage.binary_fill_holes(largest_component(bright))
+    millilitres = inside.sum() * np.prod(voxel_sizes(img.affine)) / 1000
+    if not STRIPPED_ML[0] < millilitres < STRIPPED_ML[1]:
+        return None
+    return nib.Nifti1Image(inside.astype(np.uint8), img.affine)
+
+
+def _scaled(head: np.ndarray, brain: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Image with white matter at 1, and its tissue posteriors."""
     posteriors = tissue_posteriors(head, brain)
-    return head / head[posteriors[WHITE - 1] > 0.9].mean(), posteriors
+    white = posteriors[WHITE - 1] > 0.9
+    if not white.any():
+        raise DataError(f"{name}: no white matter can be told from the rest; is it a T1w?")
+    return head / head[white].mean(), posteriors
 
 
 def _working_grid(img: nib.Nifti1Image) -> tuple[np.ndarray, np.ndarray]:

@@ -27,9 +27,6 @@ def get_parser() -> argparse.ArgumentParser:
     pairs.add_argument("output_dir", type=Path)
     pairs.add_argument("--template", type=Path, required=True, help="mean FA image in MNI space")
     pairs.add_argument("--participant-label", nargs="+", default=None)
-    pairs.add_argument(
-        "--skull-stripped", action="store_true", help="the T1w are zero outside the brain"
-    )
 
     train = commands.add_parser("train", help="train a model by a recipe")
     train.add_argument("recipe", help="name of a recipe of the package, or a TOML file")
@@ -67,13 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 def _pairs(options: argparse.Namespace) -> int:
     from bids_gan.simulate.pairs import write_pairs
 
-    write_pairs(
-        options.bids_dir,
-        options.output_dir,
-        options.template,
-        options.participant_label,
-        options.skull_stripped,
-    )
+    write_pairs(options.bids_dir, options.output_dir, options.template, options.participant_label)
     return 0
 
 

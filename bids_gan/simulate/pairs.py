@@ -16,7 +16,6 @@ import numpy as np
 from scipy import ndimage
 
 from bids_gan.anatomy.prepare import Anatomy, prepare_t1w
-from bids_gan.anatomy.segment import largest_component
 from bids_gan.anatomy.template import template_t1w, template_white
 from bids_gan.errors import DataError, UsageError
 from bids_gan.geometry import box_grid, resample
@@ -117,11 +116,7 @@ def pseudo_fa(warped: np.ndarray, white: np.ndarray) -> np.ndarray:
 
 
 def write_pairs(
-    bids_dir: Path,
-    output_dir: Path,
-    template: Path,
-    labels: list[str] | None = None,
-    skull_stripped: bool = False,
+    bids_dir: Path, output_dir: Path, template: Path, labels: list[str] | None = None
 ) -> None:
     """Make a pair for each person of a BIDS dataset; people already done are kept.
 
@@ -132,14 +127,12 @@ def write_pairs(
         Mean FA image in MNI space.
     labels : list of str, optional
         Participant labels; everybody with a T1w when omitted.
-    skull_stripped : bool
-        The images are zero outside the brain: that is the mask.
     """
     from tqdm import tqdm
 
     from bids_gan.models.registry import find_card, load_model
 
-    network = None if skull_stripped else load_model(find_card("brain-mask")).network
+    network = load_model(find_card("brain-mask")).network
     found = {p.name.split("_")[0][4:]: p for p in sorted(bids_dir.glob("sub-*/**/*_T1w.nii.gz"))}
     unknown = set(labels or []) - set(found)
     if unknown or not found:
@@ -153,12 +146,7 @@ def write_pairs(
 
 
 def _write_pair(path: Path, fa: nib.Nifti1Image, network, output_dir: Path, label: str) -> None:
-    image = nib.load(path)
-    mask = None
-    if network is None:
-        inside = ndimage.binary_fill_holes(np.asarray(image.dataobj) > 0)
-        mask = nib.Nifti1Image(largest_component(inside).astype(np.uint8), image.affine)
-    anatomy = prepare_t1w(image, network, mask=mask, name=str(path))
+    anatomy = prepare_t1w(nib.load(path), network, name=str(path))
     t1w, mask, affine = crop_to_brain(anatomy)
     white = resample(anatomy.white, anatomy.affine, t1w.shape, affine)
     warped = warp_template(fa, anatomy)

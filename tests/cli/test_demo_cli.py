@@ -34,7 +34,8 @@ def derivatives(demo, tmp_path) -> Path:
         shutil.copy(demo / TRUTH / f"{source}.nii.gz", out / f"{target}.nii.gz")
     sidecar = demo / TRUTH / f"{run}_from-dwi_to-T1w_mode-image_xfm.json"
     matrix = np.array(json.loads(sidecar.read_text())["Matrix"])
-    write_affine(matrix, out / f"{run}_from-dwi_to-T1w_mode-image_xfm.txt")
+    # ITK maps points of the T1w to the diffusion image
+    write_affine(np.linalg.inv(matrix), out / f"{run}_from-dwi_to-T1w_mode-image_xfm.txt")
     return out.parent
 
 

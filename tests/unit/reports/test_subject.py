@@ -169,7 +169,7 @@ def test_sessions_and_runs_are_told_apart(project):
 def test_numbers_have_unit_and_meaning_and_unknown_ones_are_kept(project):
     project.write_run(project.runs[0])
     table = section(write(project), "Distortion")
-    assert re.search(r"95th percentile of displacement</td><td[^>]*>5.221</td>\s*<td>mm", table)
+    assert re.search(r"99th percentile of displacement</td><td[^>]*>5.221</td>\s*<td>mm", table)
     assert re.search(r"Mean framewise displacement</td><td[^>]*>0.2</td>\s*<td>mm", table)
     assert re.search(r"brand_new_number</td><td[^>]*>3</td>", table)
 
