@@ -37,7 +37,7 @@ def brain_mask(points):
     return ((points / [40.0, 48.0, 36.0]) ** 2).sum(-1) < 1
 
 
-def texture(points, seed=0, wavelength=32.0):
+def texture(points, seed=0, wavelength=22.0):
     """Smooth positive random function of world position, about 0 to 1."""
     rng = np.random.default_rng(seed)
     waves = rng.normal(size=(30, 3))
