@@ -32,8 +32,8 @@ class GateThresholds:
     Attributes
     ----------
     held_out_b0, held_out_fa : float
-        Least gain in local correlation of the image that was held out of the fit. Slightly below
-        zero: a coarse field from one image alone can be useless while that from both is not.
+        Least gain in local correlation of the image that was held out of the fit. For b=0
+        slightly below zero: the FA alone sees nothing near the sinuses, and both together do.
     steep_share : float
         Largest share of brain voxels with a Jacobian below 0.5.
     displacement_mm : float
@@ -45,7 +45,7 @@ class GateThresholds:
     """
 
     held_out_b0: float = -0.01
-    held_out_fa: float = -0.01
+    held_out_fa: float = 0.0065
     steep_share: float = 0.005
     displacement_mm: float = 15.0
     refined_degrees: float = 3.0
