@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import __version__
-from ..errors import BidsGanError, ProcessingError, UsageError
+from bids_gan import __version__
+from bids_gan.errors import BidsGanError, ProcessingError, UsageError
 
 if TYPE_CHECKING:
     import nibabel as nib
 
-    from ..evaluate.demo import Correction, Truth
+    from bids_gan.evaluate.demo import Correction, Truth
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -66,7 +66,7 @@ def write(folder: Path, seed: int, pe_direction: str) -> None:
     UsageError
         If `folder` holds anything else.
     """
-    from ..simulate.demo import DATASET_NAME, write_demo
+    from bids_gan.simulate.demo import DATASET_NAME, write_demo
 
     if folder.exists() and _dataset_name(folder) != DATASET_NAME and any(folder.iterdir()):
         raise UsageError(
@@ -90,8 +90,8 @@ def compare(folder: Path, derivatives: Path) -> int:
     ProcessingError
         If a file of the comparison is missing.
     """
-    from ..bids.outputs import output_path
-    from ..evaluate.demo import compare_with_truth, format_comparison
+    from bids_gan.bids.outputs import output_path
+    from bids_gan.evaluate.demo import compare_with_truth, format_comparison
 
     entities = _entities(folder)
     withdrawn = derivatives / output_path("fieldmap_rejected", entities)
@@ -119,7 +119,7 @@ def _entities(folder: Path) -> dict[str, str]:
 def _truth(folder: Path, label: str) -> Truth:
     import numpy as np
 
-    from ..evaluate.demo import Truth
+    from bids_gan.evaluate.demo import Truth
 
     run = f"sub-01/dwi/sub-01_dir-{label}"
     sidecar = json.loads((folder / f"{run}_dwi.json").read_text(encoding="utf-8"))
@@ -141,9 +141,9 @@ def _correction(folder: Path, derivatives: Path, entities: dict[str, str]) -> Co
     import nibabel as nib
     import numpy as np
 
-    from ..bids.outputs import output_path
-    from ..evaluate.demo import Correction
-    from ..itk import read_affine
+    from bids_gan.bids.outputs import output_path
+    from bids_gan.evaluate.demo import Correction
+    from bids_gan.itk import read_affine
 
     def output(key: str) -> Path:
         return derivatives / output_path(key, entities)

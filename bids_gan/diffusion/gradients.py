@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from bids_gan.errors import DataError
 
 B0_MAX = 50.0
 """Largest b-value (s/mm²) that counts as not diffusion-weighted."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from ..geometry import voxel_sizes
+from bids_gan.geometry import voxel_sizes
 
 _SMOOTHING_MM = 3.0
 _OPENING_MM = 3.0

@@ -14,10 +14,10 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from .gradients import Gradients
-from .multimodal import mutual_information_rigid
-from .reference import move
-from .rigid import (
+from bids_gan.diffusion.gradients import Gradients
+from bids_gan.diffusion.multimodal import mutual_information_rigid
+from bids_gan.diffusion.reference import move
+from bids_gan.diffusion.rigid import (
     HEAD_RADIUS_MM,
     RigidAligner,
     rigid_matrix,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..itk import read_affine, to_ants, write_affine
+from bids_gan.itk import read_affine, to_ants, write_affine
 
 
 def mutual_information_rigid(

@@ -6,9 +6,9 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from .gradients import Gradients
-from .mask import b0_mask
-from .rigid import RigidAligner
+from bids_gan.diffusion.gradients import Gradients
+from bids_gan.diffusion.mask import b0_mask
+from bids_gan.diffusion.rigid import RigidAligner
 
 _OUTLIER_SIGMA = 3.0
 

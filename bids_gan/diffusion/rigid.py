@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from ..geometry import voxel_sizes
+from bids_gan.geometry import voxel_sizes
 
 _SMOOTHING_MM = (6.0, 4.0)
 _ITERATIONS = 12

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .gradients import B0_MAX, Gradients, world_directions
+from bids_gan.diffusion.gradients import B0_MAX, Gradients, world_directions
 
 _SIGNAL_FLOOR = 1e-3  # of the median b=0 signal: the logarithm needs positive numbers
 

@@ -12,9 +12,9 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from ..diffusion.multimodal import mutual_information_rigid
-from ..diffusion.rigid import rigid_matrix, rigid_parameters
-from ..geometry import box_grid, resample
+from bids_gan.diffusion.multimodal import mutual_information_rigid
+from bids_gan.diffusion.rigid import rigid_matrix, rigid_parameters
+from bids_gan.geometry import box_grid, resample
 
 # Share of the smaller brain mask inside the other at which the headers are worth starting from.
 _PLAUSIBLE_OVERLAP = 0.6

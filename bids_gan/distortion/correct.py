@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 import nibabel as nib
 import numpy as np
 
-from ..geometry import box_grid, resample
-from .coregister import Brain, Coregistration, coregister
-from .estimate import EstimatorSettings, FieldEstimate, Guides, Measured, estimate_field
-from .guides import correct_bias, t2_like
-from .quality import GateThresholds, judge
+from bids_gan.distortion.coregister import Brain, Coregistration, coregister
+from bids_gan.distortion.estimate import estimate_field
+from bids_gan.distortion.guides import correct_bias, t2_like
+from bids_gan.distortion.quality import GateThresholds, judge
+from bids_gan.distortion.types import EstimatorSettings, FieldEstimate, Guides, Measured
+from bids_gan.geometry import box_grid, resample
 
 _GUIDE_MM = 1.5
 _GUIDE_MARGIN_MM = 6.0

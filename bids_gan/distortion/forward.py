@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from ..geometry import pe_axis_sign
-from .units import hz_to_voxels
+from bids_gan.distortion.units import hz_to_voxels
+from bids_gan.geometry import pe_axis_sign
 
 
 def distort(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..geometry import voxel_sizes
-from ..itk import to_ants
+from bids_gan.geometry import voxel_sizes
+from bids_gan.itk import to_ants
 
 CSF, GREY, WHITE = 1, 2, 3
 """Labels of the tissue map."""

@@ -11,18 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..diffusion.rigid import rigid_parameters
-from ..geometry import pe_axis_sign, voxel_sizes
-from .coregister import Coregistration
-from .estimate import (
-    EstimatorSettings,
-    FieldEstimate,
-    Guides,
-    Measured,
-    estimate_field,
-    similarity,
-)
-from .units import jacobian
+from bids_gan.diffusion.rigid import rigid_parameters
+from bids_gan.distortion.coregister import Coregistration
+from bids_gan.distortion.estimate import estimate_field, similarity
+from bids_gan.distortion.types import EstimatorSettings, FieldEstimate, Guides, Measured
+from bids_gan.distortion.units import jacobian
+from bids_gan.geometry import pe_axis_sign, voxel_sizes
 
 
 @dataclass(frozen=True)

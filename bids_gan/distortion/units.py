@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..geometry import pe_axis_sign, voxel_sizes
+from bids_gan.geometry import pe_axis_sign, voxel_sizes
 
 
 def hz_to_voxels(field_hz: np.ndarray, pe_direction: str, readout_time: float) -> np.ndarray:

@@ -6,8 +6,8 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from ..geometry import pe_axis_sign
-from .units import hz_to_voxels, jacobian, world_displacement
+from bids_gan.distortion.units import hz_to_voxels, jacobian, world_displacement
+from bids_gan.geometry import pe_axis_sign
 
 _NIFTI_INTENT_VECTOR = 1007
 _RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])

@@ -8,9 +8,9 @@ import nibabel as nib
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from ..distortion.units import hz_to_voxels, jacobian, mm_per_hz
-from ..geometry import pe_axis_sign, resample, voxel_sizes
-from .metrics import pearson, psnr
+from bids_gan.distortion.units import hz_to_voxels, jacobian, mm_per_hz
+from bids_gan.evaluate.metrics import pearson, psnr
+from bids_gan.geometry import pe_axis_sign, resample, voxel_sizes
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from ..diffusion.gradients import Gradients, format_bvals, format_bvecs, from_world
-from ..diffusion.rigid import rigid_matrix
-from ..geometry import pe_axis_sign, resample
-from .epi import random_directions, simulate_dwi, susceptibility_field
-from .person import Person, simulate_person
+from bids_gan.diffusion.gradients import Gradients, format_bvals, format_bvecs, from_world
+from bids_gan.diffusion.rigid import rigid_matrix
+from bids_gan.geometry import pe_axis_sign, resample
+from bids_gan.simulate.epi import random_directions, simulate_dwi, susceptibility_field
+from bids_gan.simulate.person import Person, simulate_person
 
 DATASET_NAME = "bids-gan demo"
 READOUT_TIME = 0.05

@@ -5,9 +5,9 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 
-from ..diffusion.gradients import Gradients, world_directions
-from ..distortion.forward import distort
-from ..distortion.units import mm_per_hz
+from bids_gan.diffusion.gradients import Gradients, world_directions
+from bids_gan.distortion.forward import distort
+from bids_gan.distortion.units import mm_per_hz
 
 # Where air meets the brain: centre as fractions of the brain's bounding box (left to right,
 # back to front, bottom to top), radius in mm, strength relative to the strongest.

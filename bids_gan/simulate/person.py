@@ -13,8 +13,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from ..geometry import box_grid
-from .tracts import bundle_lines, fibre_pattern
+from bids_gan.geometry import box_grid
+from bids_gan.simulate.tracts import bundle_lines, fibre_pattern
 
 # relative spin-echo EPI signal without diffusion weighting, and mean diffusivity in mm²/s
 TISSUE_S0 = {"csf": 1.0, "grey": 0.52, "white": 0.40}

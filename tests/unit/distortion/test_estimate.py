@@ -9,19 +9,13 @@ from phantom import brain_mask, grid, soft_brain, texture, world_points
 from bids_gan.diffusion.rigid import rigid_matrix
 from bids_gan.distortion.coregister import Brain, coregister, mask_overlap
 from bids_gan.distortion.correct import estimate_correction
-from bids_gan.distortion.estimate import (
-    EstimatorSettings,
-    Guides,
-    Level,
-    Measured,
-    estimate_field,
-    similarity,
-)
+from bids_gan.distortion.estimate import estimate_field, similarity
 from bids_gan.distortion.forward import distort
 from bids_gan.distortion.guides import t2_like
 from bids_gan.distortion.quality import judge
 from bids_gan.distortion.similarity import LocalCorrelation, standardise
 from bids_gan.distortion.spline import SplineBox
+from bids_gan.distortion.types import EstimatorSettings, Guides, Level, Measured
 from bids_gan.distortion.units import hz_to_voxels, jacobian, mm_per_hz
 from bids_gan.geometry import pe_axis_sign, voxel_sizes
 

@@ -1,0 +1,127 @@
+"""What goes into the field estimator and what comes out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Level:
+    """One resolution: voxel size and knot distance in mm, blur in voxels, iterations.
+
+    The rigid alignment is refined where `rigid` is true.
+    """
+
+    spacing: float
+    knots: float
+    blur: float
+    iterations: int
+    rigid: bool = True
+
+
+@dataclass(frozen=True)
+class EstimatorSettings:
+    """Weights and resolutions of the estimator.
+
+    Attributes
+    ----------
+    levels : tuple of Level
+        From coarse to fine.
+    weight_fa, weight_b0 : float
+        Weights of ``1 - local correlation`` of FA and of b=0.
+    bending : float
+        Weight of the mean squared second derivatives of the displacement (mm per mm²).
+    magnitude : float
+        Weight of the mean squared displacement (mm²) in the brain.
+    fold : float
+        Weight of Jacobians below 0.3 or above 1/0.3.
+    rigid : float
+        Weight of ``|rotation / 2.9°|² + |translation / 3 mm|²``.
+    rigid_iterations : int
+        Iterations at the first level in which only the rigid alignment moves.
+    refine_rigid : bool
+        Whether the rigid alignment moves at all.
+    """
+
+    levels: tuple[Level, ...] = (
+        Level(6.0, 36.0, 1.0, 60),
+        Level(6.0, 20.0, 0.5, 60),
+        Level(3.0, 14.0, 0.7, 50, rigid=False),
+    )
+    weight_fa: float = 1.0
+    weight_b0: float = 1.0
+    bending: float = 500.0
+    magnitude: float = 1e-3
+    fold: float = 10.0
+    rigid: float = 0.02
+    rigid_iterations: int = 60
+    refine_rigid: bool = True
+    window_radius: int = 3
+    rate_field: float = 0.5
+    rate_rigid: float = 0.03
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Distorted images on the diffusion grid.
+
+    Attributes
+    ----------
+    b0, fa : (I, J, K) array
+        b=0 image without receive-coil shading, and FA.
+    affine : (4, 4) array
+        Voxel to world (mm, RAS+).
+    pe_direction : str
+        BIDS ``PhaseEncodingDirection``.
+    readout_time : float
+        BIDS ``TotalReadoutTime`` in seconds.
+    """
+
+    b0: np.ndarray
+    fa: np.ndarray
+    affine: np.ndarray
+    pe_direction: str
+    readout_time: float
+
+
+@dataclass(frozen=True)
+class Guides:
+    """Undistorted images on the T1w grid: synthetic FA, T2-like image, brain mask, affine."""
+
+    fa: np.ndarray
+    t2: np.ndarray
+    mask: np.ndarray
+    affine: np.ndarray
+
+
+@dataclass(frozen=True)
+class FieldEstimate:
+    """Result of `estimate_field`.
+
+    Attributes
+    ----------
+    hz : (I, J, K) float32 array
+        Field on the diffusion grid at corrected positions; fades out beyond the brain.
+    displacement_mm : (I, J, K) float32 array
+        The same as signed displacement along the phase-encoding axis, towards larger indices:
+        where the signal of a corrected position was recorded.
+    dwi_to_t1w : (4, 4) array
+        Refined pull matrix from diffusion world to T1w world.
+    mask : (I, J, K) bool array
+        T1w brain mask on the diffusion grid.
+    terms : dict of str to float
+        Terms of the objective at the end.
+    """
+
+    hz: np.ndarray
+    displacement_mm: np.ndarray
+    dwi_to_t1w: np.ndarray
+    mask: np.ndarray
+    terms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def disagreement(self) -> float:
+        """Objective without the rigid term, which depends on where the alignment started."""
+        return sum(value for name, value in self.terms.items() if name != "rigid")
