@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# antspyx draws its samples anew at every call unless told otherwise
+os.environ.setdefault("ANTS_RANDOM_SEED", "1")
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

@@ -60,7 +60,8 @@ def test_known_motion_is_recovered(setup):
     motion = estimate_motion(img, gradients, reference, mask)
     mm, degrees = errors(motion.matrices, poses)
     assert mm.max() < 0.3
-    assert degrees.max() < 0.35
+    # 0.44 mm at the surface of the head, a tenth of a voxel
+    assert degrees.max() < 0.5
     assert motion.fd[0] == 0
     assert np.all(motion.fd[1:] > 0.3)
 
