@@ -4,7 +4,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from phantom import brain_mask, grid, soft_brain, texture, world_points
+from phantom import (
+    ORIENTATIONS,
+    PE_DIRECTIONS,
+    brain_mask,
+    grid,
+    soft_brain,
+    texture,
+    world_points,
+)
 
 from bids_gan.diffusion.rigid import rigid_matrix
 from bids_gan.distortion.coregister import Brain, coregister, mask_overlap
@@ -24,10 +32,15 @@ QUICK = EstimatorSettings(
     levels=(Level(6.0, 30.0, 0.7, 50), Level(4.0, 20.0, 0.5, 40, rigid=False)),
     rigid_iterations=5,
 )
-SUBSET = [
+FAST = {
     ("RAS", "j"), ("RAS", "i-"), ("LAS", "j-"), ("LIA", "k"), ("LIA", "i"), ("PSR", "k-"),
     ("PSR", "i"), ("oblique", "j-"), ("oblique", "i"),
-]  # fmt: skip
+}  # fmt: skip
+MATRIX = [
+    pytest.param(o, pe, marks=() if (o, pe) in FAST else pytest.mark.slow)
+    for o in ORIENTATIONS
+    for pe in PE_DIRECTIONS
+]
 
 
 def b0_like(points):
@@ -65,7 +78,7 @@ def mean_error(estimate, mm, mask):
     return np.abs(estimate.displacement_mm - mm)[mask].mean() / np.abs(mm)[mask].mean()
 
 
-@pytest.mark.parametrize(("orientation", "pe"), SUBSET)
+@pytest.mark.parametrize(("orientation", "pe"), MATRIX)
 def test_field_is_found_on_every_axis_and_orientation(orientation, pe):
     measured, guides, mm, mask = person(orientation, pe)
     found = estimate_field(measured, guides, np.eye(4), QUICK)
