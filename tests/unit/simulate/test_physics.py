@@ -124,7 +124,7 @@ def test_inversion_nulls_the_fluid():
 
 
 def test_a_train_that_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="200 echoes of 0.01 s around TI 0.9 s do not fit"):
+    with pytest.raises(ValueError, match=r"200 echoes of 0.01 s around TI 0.9 s do not fit"):
         mprage(PD, T1, T2, 2.0, 0.003, 0.9, 9.0, 0.01, 200)
 
 
