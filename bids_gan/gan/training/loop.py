@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class TrainingSettings:
     average_decay : float
         Decay of the exponential moving average of the weights, which is what gets released.
     precision : {'bf16', 'fp32'}
+    workers : int
+        Processes that prepare batches ahead of the training; 0 prepares them in its own.
     """
 
     steps: int
@@ -37,6 +40,31 @@ class TrainingSettings:
     average_decay: float = 0.998
     precision: str = "bf16"
     seed: int = 0
+    workers: int = 1
+
+
+class _Steps(Dataset):
+    """The batches of steps `start` to `stop`, each a function of its step alone."""
+
+    def __init__(self, batches: Callable[[int], dict[str, Tensor]], start: int, stop: int):
+        self.batches = batches
+        self.start = start
+        self.stop = stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return self.batches(self.start + index)
+
+
+def _loader(batches, start: int, settings: TrainingSettings) -> DataLoader:
+    return DataLoader(
+        _Steps(batches, start, settings.steps),
+        batch_size=None,
+        num_workers=settings.workers,
+        prefetch_factor=4 if settings.workers else None,
+    )
 
 
 def freeze_batch_norm(module: nn.Module) -> None:
@@ -93,7 +121,7 @@ def train(
     start = _resume(folder, method, average)
     recent: dict[str, float] = {}
     with tqdm(total=settings.steps, initial=start, unit="step", smoothing=0.05) as bar:
-        for step in range(start, settings.steps):
+        for step, batch in enumerate(_loader(batches, start, settings), start):
             factor = learning_rate_factor(step, settings)
             for name, optimiser in method.optimisers.items():
                 for group in optimiser.param_groups:
@@ -102,7 +130,7 @@ def train(
                 module.train()
                 if step >= settings.freeze_statistics:
                     freeze_batch_norm(module)
-            values = _step(method, batches(step), step, settings)
+            values = _step(method, batch, step, settings)
             for key, value in values.items():
                 recent[key] = 0.96 * recent.get(key, value) + 0.04 * value
             _update_average(average, generator, step, settings)

@@ -29,7 +29,7 @@ def validation():
 
 def settings(steps, **changes):
     values = {"steps": steps, "freeze_statistics": 20, "warmup": 3, "validate_every": 5}
-    return TrainingSettings(**{**values, "precision": "fp32", **changes})
+    return TrainingSettings(**{**values, "precision": "fp32", "workers": 0, **changes})
 
 
 def test_learns_a_simple_mapping(tmp_path):
@@ -65,3 +65,10 @@ def test_stops_at_nan(tmp_path):
 
     with pytest.raises(FloatingPointError, match="step 0"):
         train(make_method(), broken, validation, tmp_path, settings(5))
+
+
+def test_batches_prepared_in_another_process_are_the_same(tmp_path):
+    here = train(make_method(), batch, validation, tmp_path / "a", settings(6))
+    there = train(make_method(), batch, validation, tmp_path / "b", settings(6, workers=2))
+    for a, b in zip(here.state_dict().values(), there.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
