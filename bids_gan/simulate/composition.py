@@ -34,6 +34,8 @@ OUTSIDE_LABELS = {
     530: "optic nerve",
 }
 SOFT_TISSUE = 507
+#: what :mod:`bids_gan.simulate.head` divides soft tissue into; no label map holds these values
+SOFT_FAT, SOFT_MUSCLE = 540, 541
 
 _WHITE = {"white": 1.0}
 _GREY = {"grey": 1.0}
@@ -56,6 +58,7 @@ _COMPOSITION = {
     508: {"muscle": 1.0}, 509: {"mucosa": 1.0}, 511: {"skin": 1.0},
     512: {"white": 0.7, "grey": 0.3}, 514: {"blood": 1.0}, 515: {"cortical bone": 1.0},
     516: {"marrow": 0.75, "cortical bone": 0.25}, 530: _WHITE,
+    SOFT_FAT: {"fat": 0.95, "muscle": 0.05}, SOFT_MUSCLE: {"muscle": 0.92, "fat": 0.08},
 }  # fmt: skip
 
 
