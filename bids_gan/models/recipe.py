@@ -13,8 +13,9 @@ from bids_gan.gan.methods.segmentation import Segmentation
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
 from bids_gan.gan.training.loop import TrainingSettings, train
-from bids_gan.gan.training.pairs import PairPatches, load_person
+from bids_gan.gan.training.pairs import PairPatches, Person
 from bids_gan.models.registry import Card, save_model
+from bids_gan.pairs.store import read_pair
 from bids_gan.simulate.labels import LabelPatches, load_label_map
 
 if sys.version_info >= (3, 11):
@@ -109,13 +110,19 @@ def _label_data(recipe: dict, data: Path):
 
 def _pair_data(recipe: dict, data: Path):
     def people(group: str):
-        return [load_person(data, person) for person in recipe["people"][group]]
+        return [_person(data, label) for label in recipe["people"][group]]
 
     patches = PairPatches(
         people("train"), recipe["data"]["patch"], recipe["data"]["batch"], recipe["seed"]
     )
     unseen = people("validation")
     return patches.batch, lambda: (person.whole() for person in unseen)
+
+
+def _person(data: Path, label: str) -> Person:
+    pair = read_pair(data, label)
+    volumes = [pair.t1w, pair.target, pair.mask, pair.supervised]
+    return Person.of(volumes, pair.to_mni @ pair.affine, pair.thickness)
 
 
 def _range_seen(data: Path, labels: list[str]) -> dict[str, list[float]]:

@@ -64,7 +64,7 @@ def synthesise(
     """
     import torch
 
-    from bids_gan.gan.methods.paired import split_heads
+    from bids_gan.gan.heads import split_heads
     from bids_gan.gan.training.pairs import grid_coordinates, position_channels
 
     t1w, mask, affine = crop_to_brain(anatomy)
