@@ -89,29 +89,38 @@ def _work(tasks: list[tuple], jobs: int, people: int) -> Iterator[tuple[int, str
     """Run the tasks; yields number and message of the people that failed."""
     from tqdm import tqdm
 
-    bar = tqdm(total=people, initial=people - len(tasks), unit="person")
-    with (
-        bar,
-        ProcessPoolExecutor(
-            min(jobs, max(len(tasks), 1)),
-            # forking a process in which torch already runs threads can hang
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_one_thread,
-        ) as pool,
+    results = _in_processes(tasks, jobs) if jobs > 1 and len(tasks) > 1 else _here(tasks)
+    for person, error in tqdm(
+        results, total=people, initial=people - len(tasks), unit="person", mininterval=0
     ):
+        if error is not None:
+            yield person, f"{type(error).__name__}: {error}"
+
+
+def _here(tasks: list[tuple]) -> Iterator[tuple[int, Exception | None]]:
+    for task in tasks:
+        try:
+            _simulate_one(*task)
+        except Exception as error:
+            yield task[-1], error
+        else:
+            yield task[-1], None
+
+
+def _in_processes(tasks: list[tuple], jobs: int) -> Iterator[tuple[int, Exception | None]]:
+    # forking a process in which torch already runs threads can hang
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(tasks)), context, _one_thread) as pool:
         futures = {pool.submit(_simulate_one, *task): task[-1] for task in tasks}
         try:
             for future in as_completed(futures):
-                try:
-                    future.result()
-                except BrokenProcessPool as error:
+                error = future.exception()
+                if isinstance(error, BrokenProcessPool):
                     raise ResourceError(
                         "a process was killed, probably for want of memory: a person at 1 mm "
                         "needs 2 GB; use fewer --jobs or a larger --spacing"
                     ) from error
-                except Exception as error:
-                    yield futures[future], f"{type(error).__name__}: {error}"
-                bar.update()
+                yield futures[future], error
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -217,7 +226,7 @@ def _describe(output: Path, request: Request, maps: list[Path]) -> None:
     )
     write_text(output / "README.md", _README)
     write_text(truth / "README.md", _README)
-    write_text(truth / ".bidsignore", "simulation.json\nct/\n")
+    write_text(truth / ".bidsignore", "simulation.json\n**/ct/\n")
     names = sorted((LABEL_NAMES | OUTSIDE_LABELS).items())
     rows = [f"{value}\t{name}" for value, name in names]
     write_text(truth / "dseg.tsv", "\n".join(["index\tname", *rows]) + "\n")

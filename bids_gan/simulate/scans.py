@@ -171,6 +171,7 @@ def _write_epi(
             "PulseSequenceType": "Spin echo EPI",
             "PhaseEncodingDirection": direction,
             "TotalReadoutTime": readout,
+            "B0FieldIdentifier": "pepolar",
             "EffectiveEchoSpacing": round(readout / (shape[axis] - 1), 9),
         }
         write_json(stem, sidecar)
