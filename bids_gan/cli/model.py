@@ -36,7 +36,8 @@ def get_parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a model by a recipe")
     train.add_argument("recipe", help="name of a recipe of the package, or a TOML file")
-    train.add_argument("--data", type=Path, required=True, help="training data folder")
+    train.add_argument("--data", type=Path, help="pairs, as `bids-gan-model pairs` wrote them")
+    train.add_argument("--label-maps", type=Path, help="whole-head label maps")
     train.add_argument("--output", type=Path, required=True, help="folder of the run")
     train.add_argument("--steps", type=int, default=None, help="instead of the recipe's number")
     train.add_argument("--threads", type=int, default=None, help="processor threads")
@@ -83,11 +84,13 @@ def _pairs(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     import torch
 
+    from bids_gan.models.data import Folders
     from bids_gan.models.recipe import read_recipe, run_recipe
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    card = run_recipe(read_recipe(options.recipe), options.data, options.output, options.steps)
+    folders = Folders(options.data, options.label_maps)
+    card = run_recipe(read_recipe(options.recipe), folders, options.output, options.steps)
     print(f"wrote {card.weights}")
     return 0
 

@@ -13,7 +13,7 @@ from bids_gan.errors import DataError
 from bids_gan.evaluate.metrics import linear_calibration, mean_absolute_error, pearson, psnr
 from bids_gan.geometry import resample
 from bids_gan.models.registry import find_card, load_model
-from bids_gan.pairs.template import align_template, warp_template
+from bids_gan.pairs.template import align_template, warp_templates
 from bids_gan.synthesis.generate import crop_to_brain, synthesise
 
 #: voxels that count as white matter of high anisotropy
@@ -91,7 +91,7 @@ def evaluate_person(
     synthetic = synthesise(anatomy, load_model(find_card(model)))
     intensity, _, affine = crop_to_brain(anatomy)
     white = resample(anatomy.white, anatomy.affine, intensity.shape, affine)
-    warped = warp_template(align_template(nib.load(template)), anatomy)
+    (warped,) = warp_templates([align_template(nib.load(template))], anatomy)
 
     def on_grid(image: np.ndarray) -> np.ndarray:
         return resample(image, affine, truth.shape, measured.affine)
