@@ -22,9 +22,17 @@ from bids_gan.gan.training.augment import (
     smooth_noise,
 )
 
-CLASSES = ("outside", "brain", "fluid")
-
-#: FreeSurfer label of the fluid over the brain; that of the ventricles counts as brain
+#: what the anatomy network tells apart
+CLASSES = (
+    "outside", "csf", "cortical grey", "deep grey", "white", "cerebellar grey",
+    "cerebellar white", "brainstem",
+)  # fmt: skip
+#: FreeSurfer labels of each class; ventral diencephalon, hippocampus and amygdala are deep grey
+CLASS_LABELS = (
+    (), (4, 5, 14, 15, 24, 72), (3,), (10, 11, 12, 13, 17, 18, 26, 28, 136, 163), (2, 25, 30, 85),
+    (8,), (7,), (16,),
+)  # fmt: skip
+#: FreeSurfer label of the fluid over the brain
 OUTER_FLUID = 24
 
 #: FreeSurfer label -> mean T1w intensity relative to white matter
@@ -58,23 +66,26 @@ def load_label_map(path: Path) -> np.ndarray:
 
 
 def class_table(size: int = 1024) -> np.ndarray:
-    """Lookup table from label value to class: outside, brain, fluid over the brain."""
+    """Lookup table from label value to the index in :data:`CLASSES`."""
     table = np.zeros(size, np.int64)
-    table[list(BRAIN_LABELS)] = 1
-    table[OUTER_FLUID] = 2
+    for index, labels in enumerate(CLASS_LABELS):
+        table[list(labels)] = index
     return table
 
 
 def random_contrast(rng: np.random.Generator, size: int = 1024) -> np.ndarray:
     """Lookup table from label value to a random mean intensity.
 
-    Five in six resemble a T1w image with wide jitter; the others are arbitrary, which keeps the
-    network from relying on any order of the tissues. Tissue outside the brain is always arbitrary.
+    Most resemble a T1w image with wide jitter, some a T2w image; the others are arbitrary, which
+    keeps the network from relying on any order of the tissues. Tissue outside the brain is always
+    arbitrary.
     """
     table = rng.uniform(0.0, 1.5, size)
     table[0] = rng.uniform(0, 0.1)
-    if rng.random() < 5 / 6:
-        spread = rng.uniform(0.7, 1.3)
+    kind = rng.random()
+    if kind < 0.85:
+        # fluid is darkest in T1w images and brightest in T2w images
+        spread = rng.uniform(0.7, 1.3) if kind < 0.65 else rng.uniform(-2.5, -0.7)
         for label, mean in BRAIN_LABELS.items():
             table[label] = max(1 - spread * (1 - mean) + rng.normal(0, 0.06), 0.02)
     return table
@@ -131,7 +142,10 @@ class LabelPatches:
         """Give label values (p, p, p) a random appearance."""
         classes = self.classes[labels]
         if rng.random() < 0.35:
-            labels = torch.where(classes > 0 if rng.random() < 0.5 else classes == 1, labels, 0)
+            kept = classes > 0
+            if rng.random() < 0.5:
+                kept &= labels != OUTER_FLUID
+            labels, classes = torch.where(kept, labels, 0), torch.where(kept, classes, 0)
         means = torch.as_tensor(random_contrast(rng), dtype=torch.float32)
         texture = rng.uniform(0.0, 0.06) * smooth_noise(rng, self.patch, self.patch // 3)
         image = means[labels].unsqueeze(0) * (1 + texture)

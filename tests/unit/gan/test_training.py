@@ -28,8 +28,8 @@ def validation():
 
 
 def settings(steps, **changes):
-    values = {"steps": steps, "freeze_statistics": 20, "warmup": 3, "validate_every": 5, "workers": 0}
-    return TrainingSettings(**{**values, "precision": "fp32", **changes})
+    values = {"steps": steps, "freeze_statistics": 20, "warmup": 3, "validate_every": 5}
+    return TrainingSettings(**{**values, "precision": "fp32", "workers": 0, **changes})
 
 
 def test_learns_a_simple_mapping(tmp_path):
