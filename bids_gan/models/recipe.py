@@ -14,6 +14,7 @@ from bids_gan.gan.networks.patchgan import PatchDiscriminator
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
 from bids_gan.gan.training import distributed
 from bids_gan.gan.training.loop import train
+from bids_gan.gan.training.method import Method
 from bids_gan.gan.training.pairs import PairPatches, load_person
 from bids_gan.gan.training.settings import TrainingSettings
 from bids_gan.models.registry import Card, read_card, save_model
@@ -94,33 +95,47 @@ def train_network(
     network, recipe: dict, data: Path, folder: Path, card: dict, device: str = "cpu"
 ) -> Card:
     """Train a network, new or not, by a recipe and write it as ``<Name of the card>``."""
-    training = dict(recipe["training"])
-    options = {k: training.pop(k) for k in ("learning_rate",) if k in training}
     try:
-        settings = TrainingSettings(**training, seed=recipe["seed"])
+        settings = TrainingSettings(
+            **{k: v for k, v in recipe["training"].items() if k != "learning_rate"},
+            seed=recipe["seed"],
+        )
     except TypeError as error:
         raise UsageError(f"recipe {recipe['name']}, [training]: {error}") from None
-    adversarial = recipe.get("adversarial")
-    if recipe["method"] == "segmentation":
-        method = Segmentation(network, **options)
-        batches, validation = _label_data(recipe, data)
-    elif recipe["method"] == "paired":
-        if adversarial:
-            options |= {
-                "discriminator": PatchDiscriminator(2, base=adversarial["base"]),
-                "adversarial_weight": adversarial["weight"],
-                "adversarial_start": adversarial["start"],
-            }
-        method = Paired(network, **options)
-        batches, validation = _pair_data(recipe, data)
-    else:
-        raise UsageError(f"recipe {recipe['name']}: unknown method {recipe['method']!r}")
+    method = make_method(network, recipe)
+    batches, validation = make_data(recipe, data)
     average = train(method, batches, validation, folder, settings, device)
     path = folder / f"{card['Name']}.safetensors"
     if distributed.rank() == 0:
         save_model(average, path, card)
     distributed.wait_for_all()
     return read_card(path.with_suffix(".json"))
+
+
+def make_method(network, recipe: dict) -> Method:
+    """Method of a recipe, to train `network` with.
+
+    Raises
+    ------
+    UsageError
+    """
+    options = {k: v for k, v in recipe["training"].items() if k == "learning_rate"}
+    if recipe["method"] == "segmentation":
+        return Segmentation(network, **options)
+    if recipe["method"] != "paired":
+        raise UsageError(f"recipe {recipe['name']}: unknown method {recipe['method']!r}")
+    if adversarial := recipe.get("adversarial"):
+        options |= {
+            "discriminator": PatchDiscriminator(2, base=adversarial["base"]),
+            "adversarial_weight": adversarial["weight"],
+            "adversarial_start": adversarial["start"],
+        }
+    return Paired(network, **options)
+
+
+def make_data(recipe: dict, data: Path):
+    """Batch of a step, and batches of whole validation volumes, as two functions."""
+    return (_label_data if recipe["method"] == "segmentation" else _pair_data)(recipe, data)
 
 
 def _label_data(recipe: dict, data: Path):
@@ -169,7 +184,6 @@ def _one(folder: Path, pattern: str) -> Path:
 def _card(recipe: dict) -> dict:
     from bids_gan import __version__
 
-    budget = {"Minutes": recipe["training"]["minutes"]} if "minutes" in recipe["training"] else {}
     return {
         "Name": recipe["name"],
         "Version": __version__,
@@ -179,8 +193,8 @@ def _card(recipe: dict) -> dict:
         "Method": recipe["method"],
         "Seed": recipe["seed"],
         "Steps": recipe["training"]["steps"],
-        **budget,
-        "Sampling": recipe["data"],
         "People": recipe["people"],
         **recipe.get("card", {}),
+        # all that fine-tuning needs to know
+        "Recipe": {k: v for k, v in recipe.items() if k != "card"},
     }
