@@ -10,9 +10,12 @@ from bids_gan.gan.methods.paired import Paired
 from bids_gan.gan.methods.segmentation import Segmentation
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
-from bids_gan.gan.training.loop import TrainingSettings, train
+from bids_gan.gan.training import distributed
+from bids_gan.gan.training.loop import train
+from bids_gan.gan.training.method import Method
+from bids_gan.gan.training.settings import TrainingSettings
 from bids_gan.models.data import Folders, range_seen, training_data
-from bids_gan.models.registry import Card, save_model
+from bids_gan.models.registry import Card, read_card, save_model
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,7 +46,15 @@ def read_recipe(name_or_path: str) -> dict:
         raise UsageError(f"{path}: not valid TOML ({error})") from None
 
 
-def run_recipe(recipe: dict, folders: Folders, folder: Path, steps: int | None = None) -> Card:
+def run_recipe(
+    recipe: dict,
+    folders: Folders,
+    folder: Path,
+    *,
+    steps: int | None = None,
+    minutes: float | None = None,
+    device: str = "cpu",
+) -> Card:
     """Train as the recipe says and write the model to `folder`.
 
     Parameters
@@ -53,45 +64,75 @@ def run_recipe(recipe: dict, folders: Folders, folder: Path, steps: int | None =
     folders : Folders
         Where the training data are.
     folder : Path
-        Receives log, checkpoint, weights and card; a run that was stopped continues there.
+        Receives log, checkpoints, weights and card; a run that was stopped continues there.
     steps : int, optional
         Fewer (or more) steps than the recipe's.
+    minutes : float, optional
+        Train for this wall time instead; see :class:`TrainingSettings`.
+    device : str
     """
     import torch
 
     torch.manual_seed(recipe["seed"])
-    training = dict(recipe["training"])
-    options = {k: training.pop(k) for k in ("learning_rate",) if k in training}
-    if steps is not None:
-        training["steps"] = steps
-    adversarial = recipe.get("adversarial")
     network = SpaceToDepthUNet(
         recipe["network"]["in_channels"],
         recipe["network"]["out_channels"],
         tuple(recipe["network"]["widths"]),
     )
-    if recipe["method"] == "segmentation":
-        method = Segmentation(network, **options)
-    elif recipe["method"] == "paired":
-        if adversarial:
-            options |= {
-                "discriminator": PatchDiscriminator(2, base=adversarial["base"]),
-                "adversarial_weight": adversarial["weight"],
-                "adversarial_start": adversarial["start"],
-            }
-        method = Paired(network, value_range=recipe["output"]["range"], **options)
-    else:
-        raise UsageError(f"recipe {recipe['name']}: unknown method {recipe['method']!r}")
-    settings = TrainingSettings(**training, seed=recipe["seed"])
-    card = _card(recipe, settings)
+    given = {"steps": steps, "minutes": minutes}
+    recipe = {
+        **recipe,
+        "training": recipe["training"] | {k: v for k, v in given.items() if v is not None},
+    }
+    card = _card(recipe)
     if "people" in recipe:
         card["RangeSeen"] = range_seen(folders.pairs, recipe["people"]["train"])
+    return train_network(network, recipe, folders, folder, card, device)
+
+
+def train_network(
+    network, recipe: dict, folders: Folders, folder: Path, card: dict, device: str = "cpu"
+) -> Card:
+    """Train a network, new or not, by a recipe and write it as ``<Name of the card>``."""
+    try:
+        settings = TrainingSettings(
+            **{k: v for k, v in recipe["training"].items() if k != "learning_rate"},
+            seed=recipe["seed"],
+        )
+    except TypeError as error:
+        raise UsageError(f"recipe {recipe['name']}, [training]: {error}") from None
+    method = make_method(network, recipe)
     batches, validation = training_data(recipe, folders)
-    average = train(method, batches, validation, folder, settings)
-    return save_model(average, folder / f"{recipe['name']}.safetensors", card)
+    average = train(method, batches, validation, folder, settings, device)
+    path = folder / f"{card['Name']}.safetensors"
+    if distributed.rank() == 0:
+        save_model(average, path, card)
+    distributed.wait_for_all()
+    return read_card(path.with_suffix(".json"))
 
 
-def _card(recipe: dict, settings: TrainingSettings) -> dict:
+def make_method(network, recipe: dict) -> Method:
+    """Method of a recipe, to train `network` with.
+
+    Raises
+    ------
+    UsageError
+    """
+    options = {k: v for k, v in recipe["training"].items() if k == "learning_rate"}
+    if recipe["method"] == "segmentation":
+        return Segmentation(network, **options)
+    if recipe["method"] != "paired":
+        raise UsageError(f"recipe {recipe['name']}: unknown method {recipe['method']!r}")
+    if adversarial := recipe.get("adversarial"):
+        options |= {
+            "discriminator": PatchDiscriminator(2, base=adversarial["base"]),
+            "adversarial_weight": adversarial["weight"],
+            "adversarial_start": adversarial["start"],
+        }
+    return Paired(network, value_range=recipe["output"]["range"], **options)
+
+
+def _card(recipe: dict) -> dict:
     from bids_gan import __version__
 
     return {
@@ -102,7 +143,9 @@ def _card(recipe: dict, settings: TrainingSettings) -> dict:
         "Network": recipe["network"],
         "Method": recipe["method"],
         "Seed": recipe["seed"],
-        "Steps": settings.steps,
+        "Steps": recipe["training"]["steps"],
         **{name: recipe[key] for key, name in _IN_CARD.items() if key in recipe},
         **recipe.get("card", {}),
+        # all that fine-tuning needs to know
+        "Recipe": {k: v for k, v in recipe.items() if k != "card"},
     }

@@ -103,3 +103,14 @@ class Paired:
             "l1": float((both[0] - both[1]).abs().mean()),
             "r": float(torch.corrcoef(both)[0, 1]),
         }
+
+    @torch.no_grad()
+    def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """First volume of a batch: input, target and output, (D, H, W) each."""
+        value, _ = split_heads(network(batch["input"][:1]), self.value_range)
+        mask = batch["mask"][0, 0]
+        return {
+            "input": batch["input"][0, 0].float(),
+            "target": batch["target"][0, 0] * mask,
+            "output": value[0, 0] * mask,
+        }
