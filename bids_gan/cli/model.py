@@ -6,6 +6,8 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bids_gan import __version__
@@ -33,7 +35,10 @@ def get_parser() -> argparse.ArgumentParser:
     train.add_argument("--data", type=Path, required=True, help="training data folder")
     train.add_argument("--output", type=Path, required=True, help="folder of the run")
     train.add_argument("--steps", type=int, default=None, help="instead of the recipe's number")
-    train.add_argument("--threads", type=int, default=None, help="processor threads")
+    train.add_argument(
+        "--minutes", type=float, default=None, help="wall time to train for instead of steps"
+    )
+    _add_device(train)
 
     evaluate = commands.add_parser(
         "evaluate", help="synthetic against measured FA of a person, beside baselines"
@@ -68,14 +73,37 @@ def _pairs(options: argparse.Namespace) -> int:
     return 0
 
 
-def _train(options: argparse.Namespace) -> int:
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
+    parser.add_argument("--threads", type=int, default=None, help="processor threads")
+
+
+@contextmanager
+def _processes(options: argparse.Namespace) -> Iterator[str]:
+    """Device of this process, alone or as one of those that torchrun started."""
     import torch
 
-    from bids_gan.models.recipe import read_recipe, run_recipe
+    from bids_gan.gan.training.distributed import process_group
+    from bids_gan.synthesis.device import choose_device
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    card = run_recipe(read_recipe(options.recipe), options.data, options.output, options.steps)
+    with process_group(choose_device(options.device)) as device:
+        yield device
+
+
+def _train(options: argparse.Namespace) -> int:
+    from bids_gan.models.recipe import read_recipe, run_recipe
+
+    with _processes(options) as device:
+        card = run_recipe(
+            read_recipe(options.recipe),
+            options.data,
+            options.output,
+            steps=options.steps,
+            minutes=options.minutes,
+            device=device,
+        )
     print(f"wrote {card.weights}")
     return 0
 

@@ -12,9 +12,11 @@ from bids_gan.gan.methods.paired import Paired
 from bids_gan.gan.methods.segmentation import Segmentation
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
-from bids_gan.gan.training.loop import TrainingSettings, train
+from bids_gan.gan.training import distributed
+from bids_gan.gan.training.loop import train
 from bids_gan.gan.training.pairs import PairPatches, load_person
-from bids_gan.models.registry import Card, save_model
+from bids_gan.gan.training.settings import TrainingSettings
+from bids_gan.models.registry import Card, read_card, save_model
 from bids_gan.simulate.labels import LabelPatches, load_label_map
 
 if sys.version_info >= (3, 11):
@@ -44,7 +46,15 @@ def read_recipe(name_or_path: str) -> dict:
         raise UsageError(f"{path}: not valid TOML ({error})") from None
 
 
-def run_recipe(recipe: dict, data: Path, folder: Path, steps: int | None = None) -> Card:
+def run_recipe(
+    recipe: dict,
+    data: Path,
+    folder: Path,
+    *,
+    steps: int | None = None,
+    minutes: float | None = None,
+    device: str = "cpu",
+) -> Card:
     """Train as the recipe says and write the model to `folder`.
 
     Parameters
@@ -54,23 +64,43 @@ def run_recipe(recipe: dict, data: Path, folder: Path, steps: int | None = None)
     data : Path
         Label maps, or a folder that ``bids-gan-model pairs`` wrote.
     folder : Path
-        Receives log, checkpoint, weights and card; a run that was stopped continues there.
+        Receives log, checkpoints, weights and card; a run that was stopped continues there.
     steps : int, optional
         Fewer (or more) steps than the recipe's.
+    minutes : float, optional
+        Train for this wall time instead; see :class:`TrainingSettings`.
+    device : str
     """
     import torch
 
     torch.manual_seed(recipe["seed"])
-    training = dict(recipe["training"])
-    options = {k: training.pop(k) for k in ("learning_rate",) if k in training}
-    if steps is not None:
-        training["steps"] = steps
-    adversarial = recipe.get("adversarial")
     network = SpaceToDepthUNet(
         recipe["network"]["in_channels"],
         recipe["network"]["out_channels"],
         tuple(recipe["network"]["widths"]),
     )
+    given = {"steps": steps, "minutes": minutes}
+    recipe = {
+        **recipe,
+        "training": recipe["training"] | {k: v for k, v in given.items() if v is not None},
+    }
+    card = _card(recipe)
+    if recipe["method"] == "paired":
+        card["RangeSeen"] = range_seen(data, recipe["people"]["train"])
+    return train_network(network, recipe, data, folder, card, device)
+
+
+def train_network(
+    network, recipe: dict, data: Path, folder: Path, card: dict, device: str = "cpu"
+) -> Card:
+    """Train a network, new or not, by a recipe and write it as ``<Name of the card>``."""
+    training = dict(recipe["training"])
+    options = {k: training.pop(k) for k in ("learning_rate",) if k in training}
+    try:
+        settings = TrainingSettings(**training, seed=recipe["seed"])
+    except TypeError as error:
+        raise UsageError(f"recipe {recipe['name']}, [training]: {error}") from None
+    adversarial = recipe.get("adversarial")
     if recipe["method"] == "segmentation":
         method = Segmentation(network, **options)
         batches, validation = _label_data(recipe, data)
@@ -85,12 +115,12 @@ def run_recipe(recipe: dict, data: Path, folder: Path, steps: int | None = None)
         batches, validation = _pair_data(recipe, data)
     else:
         raise UsageError(f"recipe {recipe['name']}: unknown method {recipe['method']!r}")
-    settings = TrainingSettings(**training, seed=recipe["seed"])
-    card = _card(recipe, settings)
-    if recipe["method"] == "paired":
-        card["RangeSeen"] = _range_seen(data, recipe["people"]["train"])
-    average = train(method, batches, validation, folder, settings)
-    return save_model(average, folder / f"{recipe['name']}.safetensors", card)
+    average = train(method, batches, validation, folder, settings, device)
+    path = folder / f"{card['Name']}.safetensors"
+    if distributed.rank() == 0:
+        save_model(average, path, card)
+    distributed.wait_for_all()
+    return read_card(path.with_suffix(".json"))
 
 
 def _label_data(recipe: dict, data: Path):
@@ -118,7 +148,7 @@ def _pair_data(recipe: dict, data: Path):
     return patches.batch, lambda: (person.whole() for person in unseen)
 
 
-def _range_seen(data: Path, labels: list[str]) -> dict[str, list[float]]:
+def range_seen(data: Path, labels: list[str]) -> dict[str, list[float]]:
     """Mean and standard deviation of what the inputs looked like; at least 10 % of the mean."""
     people = [json.loads((data / f"sub-{k}" / "pair.json").read_text()) for k in labels]
     result = {}
@@ -136,9 +166,10 @@ def _one(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
-def _card(recipe: dict, settings: TrainingSettings) -> dict:
+def _card(recipe: dict) -> dict:
     from bids_gan import __version__
 
+    budget = {"Minutes": recipe["training"]["minutes"]} if "minutes" in recipe["training"] else {}
     return {
         "Name": recipe["name"],
         "Version": __version__,
@@ -147,7 +178,9 @@ def _card(recipe: dict, settings: TrainingSettings) -> dict:
         "Network": recipe["network"],
         "Method": recipe["method"],
         "Seed": recipe["seed"],
-        "Steps": settings.steps,
+        "Steps": recipe["training"]["steps"],
+        **budget,
+        "Sampling": recipe["data"],
         "People": recipe["people"],
         **recipe.get("card", {}),
     }

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bids_gan.gan.losses import adversarial
-from bids_gan.gan.losses.image import agreement, laplace_nll, masked_l1
+from bids_gan.gan.losses.image import laplace_nll, masked_l1
 
 
 def split_heads(output: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,4 +95,20 @@ class Paired:
     def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
         """Validation numbers of a whole volume: masked L1 and Pearson correlation."""
         value, _ = split_heads(network(batch["input"]))
-        return agreement(value, batch["target"], batch["mask"])
+        inside = batch["mask"] > 0.5
+        both = torch.stack([value[inside], batch["target"][inside]])
+        return {
+            "l1": float((both[0] - both[1]).abs().mean()),
+            "r": float(torch.corrcoef(both)[0, 1]),
+        }
+
+    @torch.no_grad()
+    def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """First volume of a batch: input, target and output, (D, H, W) each."""
+        value, _ = split_heads(network(batch["input"][:1]))
+        mask = batch["mask"][0, 0]
+        return {
+            "input": batch["input"][0, 0].float(),
+            "target": batch["target"][0, 0] * mask,
+            "output": value[0, 0] * mask,
+        }
