@@ -5,51 +5,50 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bids_gan.gan.heads import RANGES
 from bids_gan.gan.inference import tiled
 from bids_gan.gan.losses import adversarial
 from bids_gan.gan.losses.image import agreement, masked_l1
-from bids_gan.gan.output import bounded
 
 
-class ReplayPool(nn.Module):
+class ReplayPool:
     """The last generated images, some of which the discriminator sees again.
 
     Parameters
     ----------
-    shape : tuple of int
-        Of one image, (C, D, H, W).
     capacity : int
-    seed : int
 
     Notes
     -----
-    A module, so that its images and its count are part of every checkpoint; the choice depends on
-    seed and count alone, so that a resumed run chooses as an undisturbed one would.
+    Draws from torch's global generator, which the training loop seeds at every step; with the
+    images in the checkpoint a resumed run chooses as an undisturbed one would.
     """
 
-    def __init__(self, shape: tuple[int, ...], capacity: int = 50, seed: int = 0):
-        super().__init__()
-        self.seed = seed
-        self.register_buffer("images", torch.zeros(capacity, *shape, dtype=torch.half))
-        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+    def __init__(self, capacity: int = 50):
+        self.capacity = capacity
+        self.images: list[Tensor] = []
 
-    def forward(self, images: Tensor) -> Tensor:
+    def exchange(self, images: Tensor) -> Tensor:
         """Exchange about half of (N, C, D, H, W) for older images once the pool is full."""
         return torch.stack([self._exchange(image) for image in images])
 
     def _exchange(self, image: Tensor) -> Tensor:
-        count, capacity = int(self.count), len(self.images)
-        self.count += 1
-        if count < capacity:
-            self.images[count] = image
+        if len(self.images) < self.capacity:
+            self.images.append(image.cpu())
             return image
-        generator = torch.Generator().manual_seed((self.seed << 32) + count)
-        place = int(torch.randint(2 * capacity, (), generator=generator))
-        if place >= capacity:
+        place = int(torch.randint(2 * self.capacity, ()))
+        if place >= self.capacity:
             return image
-        old = self.images[place].to(image.dtype)
-        self.images[place] = image
-        return old
+        old, self.images[place] = self.images[place], image.cpu()
+        return old.to(image)
+
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        """Return the images, oldest places first."""
+        return {"images": list(self.images)}
+
+    def load_state_dict(self, state: dict[str, list[Tensor]]) -> None:
+        """Take up the images of :meth:`state_dict`."""
+        self.images = list(state["images"])
 
 
 class Translators(nn.Module):
@@ -74,8 +73,8 @@ class CycleGAN:
         Generators from source to target and from target to source, one channel each.
     critic_target, critic_source : module
         Discriminators of one channel.
-    activation : str
-        Of the target; the source is an intensity, bounded below by ``softplus``.
+    value_range : str
+        Of the target, see :data:`bids_gan.gan.heads.RANGES`; the source is an intensity.
     tile : int
         Edge of the training patches, at which validation runs as well.
     cycle_weight, identity_weight : float
@@ -84,8 +83,6 @@ class CycleGAN:
     pool : int
         Capacity of each replay pool.
     learning_rate : float
-    seed : int
-        Of the replay pools.
 
     Notes
     -----
@@ -100,33 +97,31 @@ class CycleGAN:
         back: nn.Module,
         critic_target: nn.Module,
         critic_source: nn.Module,
-        activation: str = "sigmoid",
+        value_range: str = "fraction",
         tile: int = 48,
         cycle_weight: float = 10.0,
         identity_weight: float = 0.0,
         pool: int = 50,
         learning_rate: float = 2e-4,
-        seed: int = 0,
     ):
-        self.activation = activation
+        self.value_range = value_range
         self.tile = tile
         self.cycle_weight = cycle_weight
         self.identity_weight = identity_weight
-        learning = {
+        self.modules = {
             "generator": Translators(there, back),
             "critic_target": critic_target,
             "critic_source": critic_source,
         }
         self.optimisers = {
             name: torch.optim.Adam(module.parameters(), learning_rate, (0.5, 0.999))
-            for name, module in learning.items()
+            for name, module in self.modules.items()
         }
-        shape = (1, tile, tile, tile)
-        self.modules = {
-            **learning,
-            "pool_target": ReplayPool(shape, pool, seed),
-            "pool_source": ReplayPool(shape, pool, seed + 1),
-        }
+        self.state = {"pool_target": ReplayPool(pool), "pool_source": ReplayPool(pool)}
+
+    def bounded(self, raw: Tensor) -> Tensor:
+        """Raw output of the generator to the range of the target."""
+        return RANGES[self.value_range](raw.float())
 
     def losses(self, batch: dict[str, Tensor], step: int) -> dict[str, dict[str, Tensor]]:
         """Return the loss terms of generators and discriminators.
@@ -143,10 +138,10 @@ class CycleGAN:
         x, y = batch["input"][:, :1] * x_mask, batch["target"] * y_mask
 
         def to_target(image: Tensor, mask: Tensor) -> Tensor:
-            return bounded(generators.there(image), self.activation) * mask
+            return self.bounded(generators.there(image)) * mask
 
         def to_source(image: Tensor, mask: Tensor) -> Tensor:
-            return bounded(generators.back(image), "softplus") * mask
+            return RANGES["positive"](generators.back(image).float()) * mask
 
         fake_y, fake_x = to_target(x, x_mask), to_source(y, y_mask)
         terms = {
@@ -173,13 +168,13 @@ class CycleGAN:
         return loss / self.cycle_weight
 
     def _judge(self, side: str, real: Tensor, fake: Tensor) -> Tensor:
-        critic, pool = self.modules[f"critic_{side}"], self.modules[f"pool_{side}"]
+        critic, pool = self.modules[f"critic_{side}"], self.state[f"pool_{side}"]
         return adversarial.discriminator_loss(
-            critic(real).float(), critic(pool(fake.detach())).float()
+            critic(real).float(), critic(pool.exchange(fake.detach())).float()
         )
 
     @torch.no_grad()
     def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
         """Validation numbers of a whole volume; only here are pairs looked at."""
         raw = tiled(network, batch["input"][:, :1], self.tile)
-        return agreement(bounded(raw, self.activation), batch["target"], batch["mask"])
+        return agreement(self.bounded(raw), batch["target"], batch["mask"])

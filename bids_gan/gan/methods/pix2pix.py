@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bids_gan.gan.heads import RANGES, slice_profile
 from bids_gan.gan.inference import tiled
 from bids_gan.gan.losses import adversarial
 from bids_gan.gan.losses.image import agreement, masked_l1
-from bids_gan.gan.output import bounded
 
 
 class Pix2Pix:
@@ -20,8 +20,8 @@ class Pix2Pix:
         Maps (N, C, D, H, W) to one raw channel; the first C channels of the input are given to it.
     discriminator : module
         Sees the first input channel and the image.
-    activation : str
-        See :data:`bids_gan.gan.output.ACTIVATIONS`.
+    value_range : str
+        Of the image, see :data:`bids_gan.gan.heads.RANGES`.
     tile : int
         Edge of the training patches, at which validation runs as well.
     channels : int
@@ -41,13 +41,13 @@ class Pix2Pix:
         self,
         generator: nn.Module,
         discriminator: nn.Module,
-        activation: str = "sigmoid",
+        value_range: str = "fraction",
         tile: int = 48,
         channels: int = 1,
         l1_weight: float = 100.0,
         learning_rate: float = 2e-4,
     ):
-        self.activation = activation
+        self.value_range = value_range
         self.tile = tile
         self.channels = channels
         self.l1_weight = l1_weight
@@ -57,20 +57,25 @@ class Pix2Pix:
             for name, module in self.modules.items()
         }
 
+    def bounded(self, raw: Tensor) -> Tensor:
+        """Raw output of the generator to the range of the image."""
+        return RANGES[self.value_range](raw.float())
+
     def losses(self, batch: dict[str, Tensor], step: int) -> dict[str, dict[str, Tensor]]:
         """Return the loss terms of generator and discriminator.
 
         Parameters
         ----------
         batch : dict
-            ``input`` (N, C, ...), ``target`` (N, 1, ...), ``mask`` (N, 1, ...).
+            ``input`` (N, C, ...); ``target``, ``mask`` and ``supervised`` (N, 1, ...), the last
+            where the target was measured; ``thickness`` (N,) of its slices in voxels.
         step : int
         """
         critic, mask = self.modules["discriminator"], batch["mask"]
         condition = batch["input"][:, :1]
         raw = self.modules["generator"](batch["input"][:, : self.channels])
-        image = bounded(raw, self.activation) * mask
-        fake = torch.cat([condition, image], dim=1)
+        image = slice_profile(self.bounded(raw), batch["thickness"])
+        fake = torch.cat([condition, image * mask], dim=1)
         real = torch.cat([condition, batch["target"] * mask], dim=1)
         critic.requires_grad_(False)
         fooled = adversarial.generator_loss(critic(fake).float())
@@ -80,7 +85,7 @@ class Pix2Pix:
         )
         return {
             "generator": {
-                "l1": masked_l1(image, batch["target"], mask),
+                "l1": masked_l1(image, batch["target"], batch["supervised"]),
                 "adversarial": fooled / self.l1_weight,
             },
             "discriminator": {"critic": judged},
@@ -90,4 +95,5 @@ class Pix2Pix:
     def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
         """Validation numbers of a whole volume: masked L1 and Pearson correlation."""
         raw = tiled(network, batch["input"][:, : self.channels], self.tile)
-        return agreement(bounded(raw, self.activation), batch["target"], batch["mask"])
+        value = slice_profile(self.bounded(raw), batch["thickness"])
+        return agreement(value, batch["target"], batch["supervised"])
