@@ -23,11 +23,17 @@ def get_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
 
     pairs = commands.add_parser(
-        "pairs", help="T1w + pseudo-target pairs from a BIDS dataset and a template"
+        "pairs", help="training pairs from a BIDS dataset: measured, or pseudo from a template"
     )
     pairs.add_argument("bids_dir", type=Path, help="BIDS dataset with T1w images")
     pairs.add_argument("output_dir", type=Path)
-    pairs.add_argument("--template", type=Path, required=True, help="mean FA image in MNI space")
+    pairs.add_argument("--target", default="FA", help="FA (default), T2w, FDG or CT")
+    pairs.add_argument(
+        "--template",
+        type=Path,
+        default=None,
+        help="mean FA image in MNI space: fit it to each T1w when no FA was measured",
+    )
     pairs.add_argument("--participant-label", nargs="+", default=None)
 
     train = commands.add_parser("train", help="train a model by a recipe")
@@ -67,9 +73,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _pairs(options: argparse.Namespace) -> int:
-    from bids_gan.simulate.pairs import write_pairs
+    from bids_gan.pairs.make import make_pairs
 
-    write_pairs(options.bids_dir, options.output_dir, options.template, options.participant_label)
+    make_pairs(
+        options.bids_dir,
+        options.output_dir,
+        options.target,
+        options.template,
+        options.participant_label,
+    )
     return 0
 
 

@@ -13,7 +13,7 @@ from bids_gan.errors import DataError
 from bids_gan.evaluate.metrics import linear_calibration, mean_absolute_error, pearson, psnr
 from bids_gan.geometry import resample
 from bids_gan.models.registry import find_card, load_model
-from bids_gan.simulate.pairs import align_template, warp_template
+from bids_gan.pairs.template import align_template, warp_template
 from bids_gan.synthesis.generate import crop_to_brain, synthesise
 
 #: voxels that count as white matter of high anisotropy

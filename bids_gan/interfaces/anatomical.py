@@ -87,6 +87,7 @@ class Synthesise(SimpleInterface):
 
     def _run_interface(self, runtime):
         from bids_gan.anatomy.storage import load_anatomy
+        from bids_gan.errors import ModelError
         from bids_gan.gan.inference import choose_precision
         from bids_gan.models.registry import load_model, read_card
         from bids_gan.synthesis.device import choose_device
@@ -98,6 +99,11 @@ class Synthesise(SimpleInterface):
         device = choose_device(self.inputs.device)
         precision = choose_precision("auto", device)
         result = synthesise(anatomy, load_model(card), precision=precision, device=device)
+        if result.std is None:
+            raise ModelError(
+                f"{card.path}: this generator gives no uncertainty, which a run needs; "
+                "--model takes one with a log-scale output, as `train t1w-to-fa` makes"
+            )
         target = nib.funcs.squeeze_image(nib.load(self.inputs.t1w))
         images = {
             "image": (result.mean, result.affine),

@@ -8,15 +8,19 @@ import sys
 from pathlib import Path
 
 from bids_gan.errors import DataError, UsageError
+from bids_gan.gan.methods.cyclegan import CycleGAN
 from bids_gan.gan.methods.paired import Paired
+from bids_gan.gan.methods.pix2pix import Pix2Pix
 from bids_gan.gan.methods.segmentation import Segmentation
+from bids_gan.gan.networks.factory import build_network
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
-from bids_gan.gan.networks.unet import SpaceToDepthUNet
 from bids_gan.gan.training import distributed
 from bids_gan.gan.training.loop import train
-from bids_gan.gan.training.pairs import PairPatches, load_person
+from bids_gan.gan.training.pairs import PairPatches, Person
 from bids_gan.gan.training.settings import TrainingSettings
+from bids_gan.gan.training.unpaired import UnpairedPatches
 from bids_gan.models.registry import Card, read_card, save_model
+from bids_gan.pairs.store import read_pair
 from bids_gan.simulate.labels import LabelPatches, load_label_map
 
 if sys.version_info >= (3, 11):
@@ -74,18 +78,17 @@ def run_recipe(
     import torch
 
     torch.manual_seed(recipe["seed"])
-    network = SpaceToDepthUNet(
-        recipe["network"]["in_channels"],
-        recipe["network"]["out_channels"],
-        tuple(recipe["network"]["widths"]),
-    )
+    try:
+        network = build_network(recipe["network"])
+    except ValueError as error:
+        raise UsageError(f"recipe {recipe['name']}, [network]: {error}") from None
     given = {"steps": steps, "minutes": minutes}
     recipe = {
         **recipe,
         "training": recipe["training"] | {k: v for k, v in given.items() if v is not None},
     }
     card = _card(recipe)
-    if recipe["method"] == "paired":
+    if recipe["data"]["kind"] == "pairs":
         card["RangeSeen"] = range_seen(data, recipe["people"]["train"])
     return train_network(network, recipe, data, folder, card, device)
 
@@ -113,14 +116,31 @@ def train_network(
             }
         method = Paired(network, **options)
         batches, validation = _pair_data(recipe, data)
+    elif recipe["method"] in ("pix2pix", "cyclegan"):
+        method = _classical(network, recipe, **options)
+        batches, validation = _pair_data(recipe, data)
     else:
         raise UsageError(f"recipe {recipe['name']}: unknown method {recipe['method']!r}")
     average = train(method, batches, validation, folder, settings, device)
+    average = getattr(average, "there", average)  # the wanted one of CycleGAN's two generators
     path = folder / f"{card['Name']}.safetensors"
     if distributed.rank() == 0:
         save_model(average, path, card)
     distributed.wait_for_all()
     return read_card(path.with_suffix(".json"))
+
+
+def _classical(network, recipe: dict, **options) -> Pix2Pix | CycleGAN:
+    """Method of the classical baselines, with its other networks."""
+    base = recipe["adversarial"]["base"]
+    options |= {"value_range": recipe["value_range"], "tile": recipe["data"]["patch"]}
+    if recipe["method"] == "pix2pix":
+        channels = recipe["network"]["in_channels"]
+        critic = PatchDiscriminator(2, base)
+        return Pix2Pix(network, critic, channels=channels, **options)
+    back = build_network(recipe["network"])
+    critics = PatchDiscriminator(1, base), PatchDiscriminator(1, base)
+    return CycleGAN(network, back, *critics, **options)
 
 
 def _label_data(recipe: dict, data: Path):
@@ -139,13 +159,22 @@ def _label_data(recipe: dict, data: Path):
 
 def _pair_data(recipe: dict, data: Path):
     def people(group: str):
-        return [load_person(data, person) for person in recipe["people"][group]]
+        return [_person(data, label) for label in recipe["people"][group]]
 
-    patches = PairPatches(
-        people("train"), recipe["data"]["patch"], recipe["data"]["batch"], recipe["seed"]
-    )
+    train_people = people("train")
+    sampling = (recipe["data"]["patch"], recipe["data"]["batch"], recipe["seed"])
+    if recipe["method"] == "cyclegan":
+        patches = UnpairedPatches(train_people, train_people, *sampling)
+    else:
+        patches = PairPatches(train_people, *sampling)
     unseen = people("validation")
     return patches.batch, lambda: (person.whole() for person in unseen)
+
+
+def _person(data: Path, label: str) -> Person:
+    pair = read_pair(data, label)
+    volumes = [pair.t1w, pair.target, pair.mask, pair.supervised]
+    return Person.of(volumes, pair.to_mni @ pair.affine, pair.thickness)
 
 
 def range_seen(data: Path, labels: list[str]) -> dict[str, list[float]]:
@@ -181,6 +210,7 @@ def _card(recipe: dict) -> dict:
         "Steps": recipe["training"]["steps"],
         **budget,
         "Sampling": recipe["data"],
+        "ValueRange": recipe.get("value_range", "fraction"),
         "People": recipe["people"],
         **recipe.get("card", {}),
     }

@@ -76,18 +76,14 @@ def class_table(size: int = 1024) -> np.ndarray:
 def random_contrast(rng: np.random.Generator, size: int = 1024) -> np.ndarray:
     """Lookup table from label value to a random mean intensity.
 
-    Most resemble a T1w image with wide jitter, some a T2w image; the others are arbitrary, which
-    keeps the network from relying on any order of the tissues. Tissue outside the brain is always
-    arbitrary.
+    The tissues of the brain keep the order that they have in T1w images, with wide jitter; tissue
+    outside the brain is arbitrary.
     """
     table = rng.uniform(0.0, 1.5, size)
     table[0] = rng.uniform(0, 0.1)
-    kind = rng.random()
-    if kind < 0.85:
-        # fluid is darkest in T1w images and brightest in T2w images
-        spread = rng.uniform(0.7, 1.3) if kind < 0.65 else rng.uniform(-2.5, -0.7)
-        for label, mean in BRAIN_LABELS.items():
-            table[label] = max(1 - spread * (1 - mean) + rng.normal(0, 0.06), 0.02)
+    spread = rng.uniform(0.7, 1.3)
+    for label, mean in BRAIN_LABELS.items():
+        table[label] = max(1 - spread * (1 - mean) + rng.normal(0, 0.06), 0.02)
     return table
 
 

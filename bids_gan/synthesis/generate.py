@@ -12,7 +12,7 @@ from bids_gan.geometry import mask_bounds
 
 if TYPE_CHECKING:
     from bids_gan.anatomy.prepare import Anatomy
-    from bids_gan.models.registry import Model
+    from bids_gan.models.registry import Card, Model
 
 #: border around the brain, voxels
 MARGIN = 4
@@ -26,14 +26,15 @@ class SyntheticImage:
     ----------
     mean : (I, J, K) float32 array
         Zero outside the brain.
-    std : (I, J, K) float32 array
-        Expected standard deviation of the error, from the generator's Laplace scale.
+    std : (I, J, K) float32 array or None
+        Expected standard deviation of the error, from the generator's Laplace scale; None of a
+        generator that has no such output.
     affine : (4, 4) array
         Voxel to world (mm).
     """
 
     mean: np.ndarray
-    std: np.ndarray
+    std: np.ndarray | None
     affine: np.ndarray
 
 
@@ -58,27 +59,42 @@ def synthesise(
     ----------
     anatomy : Anatomy
     model : Model
-        With inputs T1w and position, and the outputs value and log-scale.
+        With the input T1w, or T1w and position, and the output value, or value and log-scale.
     precision : {'auto', 'bf16', 'fp32'}
     device : str
     """
     import torch
 
-    from bids_gan.gan.methods.paired import split_heads
+    from bids_gan.gan.heads import RANGES, split_heads
     from bids_gan.gan.training.pairs import grid_coordinates, position_channels
 
+    card = model.card
     t1w, mask, affine = crop_to_brain(anatomy)
-    position = position_channels(grid_coordinates(t1w.shape), anatomy.to_mni @ affine)
-    inputs = torch.cat([torch.as_tensor(t1w)[None], position * torch.as_tensor(mask)]).numpy()
-    raw = run_network(model.network, inputs, precision, device)
-    value, log_scale = split_heads(raw[None])
-    # a Laplace law of scale b has standard deviation b * sqrt(2)
-    std = np.sqrt(2) * log_scale[0, 0].exp().numpy()
-    return SyntheticImage(
-        mean=np.where(mask, value[0, 0].numpy(), 0).astype(np.float32),
-        std=np.where(mask, std, 0).astype(np.float32),
-        affine=affine,
+    inputs = [torch.as_tensor(t1w)[None]]
+    if "position" in card.inputs:
+        position = position_channels(grid_coordinates(t1w.shape), anatomy.to_mni @ affine)
+        inputs.append(position * torch.as_tensor(mask))
+    raw = run_network(
+        model.network, torch.cat(inputs).numpy(), precision, device, field_of_view(card)
     )
+    value_range, std = card.text.get("ValueRange", "fraction"), None
+    if len(raw) == 1:
+        value = RANGES[value_range](raw)
+    else:
+        value, log_scale = split_heads(raw[None], value_range)
+        value = value[0]
+        # a Laplace law of scale b has standard deviation b * sqrt(2)
+        std = np.sqrt(2) * log_scale[0, 0].exp().numpy()
+        std = np.where(mask, std, 0).astype(np.float32)
+    return SyntheticImage(np.where(mask, value[0].numpy(), 0).astype(np.float32), std, affine)
+
+
+def field_of_view(card: Card) -> int | None:
+    """Edge of the cubes on which a generator must be run; None for the whole volume.
+
+    Instance normalisation, which the ResNet has, depends on the size that it was trained at.
+    """
+    return card.text["Sampling"]["patch"] if card.network.get("kind") == "resnet" else None
 
 
 def appearance(anatomy: Anatomy) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bids_gan.gan.heads import RANGES
+from bids_gan.gan.heads import RANGES, slice_profile
 from bids_gan.gan.inference import tiled
 from bids_gan.gan.losses import adversarial
 from bids_gan.gan.losses.image import agreement, masked_l1
@@ -176,5 +176,6 @@ class CycleGAN:
     @torch.no_grad()
     def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
         """Validation numbers of a whole volume; only here are pairs looked at."""
-        raw = tiled(network, batch["input"][:, :1], self.tile)
-        return agreement(self.bounded(raw), batch["target"], batch["mask"])
+        value = self.bounded(tiled(network, batch["input"][:, :1], self.tile))
+        value = slice_profile(value, batch["thickness"])
+        return agreement(value, batch["target"], batch["supervised"])

@@ -1,4 +1,4 @@
-"""Training pairs of a measured T1w and a *pseudo-target*: the mean FA template, fitted to it.
+"""Pairs of a measured T1w and a *pseudo-target*: the mean FA template, fitted to it.
 
 A pseudo-target is no measurement. It has the person's own tissue borders and the population's
 tract pattern, and every file says so.
@@ -6,8 +6,6 @@ tract pattern, and every file says so.
 
 from __future__ import annotations
 
-import json
-import os
 import tempfile
 from pathlib import Path
 
@@ -15,11 +13,11 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from bids_gan.anatomy.prepare import Anatomy, prepare_t1w
+from bids_gan.anatomy.prepare import Anatomy
 from bids_gan.anatomy.template import template_t1w, template_white
-from bids_gan.errors import DataError, UsageError
 from bids_gan.geometry import box_grid, resample
 from bids_gan.itk import read_affine, to_ants
+from bids_gan.pairs.store import Pair
 from bids_gan.synthesis.generate import appearance, crop_to_brain
 
 #: standard deviation in voxels by which tissue borders are softened
@@ -115,61 +113,18 @@ def pseudo_fa(warped: np.ndarray, white: np.ndarray) -> np.ndarray:
     return np.clip(warped * (GREY_SHARE + (1 - GREY_SHARE) * white), 0, 1).astype(np.float32)
 
 
-def write_pairs(
-    bids_dir: Path, output_dir: Path, template: Path, labels: list[str] | None = None
-) -> None:
-    """Make a pair for each person of a BIDS dataset; people already done are kept.
+def template_pair(anatomy: Anatomy, template: nib.Nifti1Image) -> tuple[Pair, np.ndarray]:
+    """Pseudo-pair of a person, and the warped template that it was made from.
 
     Parameters
     ----------
-    bids_dir, output_dir : Path
-    template : Path
-        Mean FA image in MNI space.
-    labels : list of str, optional
-        Participant labels; everybody with a T1w when omitted.
+    anatomy : Anatomy
+    template : image
+        See :func:`align_template`.
     """
-    from tqdm import tqdm
-
-    from bids_gan.models.registry import find_card, load_model
-
-    network = load_model(find_card("brain-mask")).network
-    found = {p.name.split("_")[0][4:]: p for p in sorted(bids_dir.glob("sub-*/**/*_T1w.nii.gz"))}
-    unknown = set(labels or []) - set(found)
-    if unknown or not found:
-        raise UsageError(f"{bids_dir}: no T1w of {sorted(unknown) or 'anybody'}")
-    if not template.exists():
-        raise DataError(f"--template {template}: no such file")
-    fa = align_template(nib.load(template))
-    for label in tqdm(labels or sorted(found), unit="person"):
-        if not (output_dir / f"sub-{label}" / "pair.json").exists():
-            _write_pair(found[label], fa, network, output_dir, label)
-
-
-def _write_pair(path: Path, fa: nib.Nifti1Image, network, output_dir: Path, label: str) -> None:
-    anatomy = prepare_t1w(nib.load(path), network, name=str(path))
     t1w, mask, affine = crop_to_brain(anatomy)
     white = resample(anatomy.white, anatomy.affine, t1w.shape, affine)
-    warped = warp_template(fa, anatomy)
-    folder = output_dir / f"sub-{label}"
-    stem = f"sub-{label}_space-generator_desc"
-    (folder / "anat").mkdir(parents=True, exist_ok=True)
-    (folder / "dwi").mkdir(exist_ok=True)
-    for kind, name, data in (
-        ("anat", f"{stem}-normalised_T1w", t1w),
-        ("anat", f"{stem}-brain_mask", mask.astype(np.uint8)),
-        ("anat", f"{stem}-white_probseg", white),
-        ("dwi", f"{stem}-template_FA", warped),
-        ("dwi", f"{stem}-pseudo_FA", pseudo_fa(warped, white) * mask),
-    ):
-        nib.save(nib.Nifti1Image(data, affine), folder / kind / f"{name}.nii.gz")
-    transform = f"sub-{label}_from-T1w_to-MNI_mode-points_xfm.txt"
-    np.savetxt(folder / "anat" / transform, anatomy.to_mni)
-    summary = {
-        "Description": "Pseudo-target: mean FA template registered to the T1w; not a measurement",
-        "Synthetic": True,
-        "Appearance": appearance(anatomy),
-    }
-    # written last: its presence says that the pair is whole
-    temporary = folder / "pair.part"
-    temporary.write_text(json.dumps(summary, indent=2))
-    os.replace(temporary, folder / "pair.json")
+    warped = warp_template(template, anatomy)
+    target = pseudo_fa(warped, white) * mask
+    pair = Pair(t1w, mask, target, mask, affine, anatomy.to_mni, 1, appearance(anatomy))
+    return pair, warped
