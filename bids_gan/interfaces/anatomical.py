@@ -42,10 +42,11 @@ class PrepareAnatomy(SimpleInterface):
         from bids_gan.anatomy.prepare import prepare_t1w
         from bids_gan.anatomy.storage import save_anatomy
         from bids_gan.geometry import resample
+        from bids_gan.images import load_volume
         from bids_gan.models.registry import load_model, read_card
 
         folder = Path(runtime.cwd)
-        img = nib.funcs.squeeze_image(nib.load(self.inputs.t1w))
+        img = load_volume(self.inputs.t1w)
         mask = nib.load(self.inputs.brain_mask) if isdefined(self.inputs.brain_mask) else None
         network = load_model(read_card(Path(self.inputs.model))).network
         anatomy = prepare_t1w(img, network, mask=mask, name=self.inputs.t1w)
