@@ -60,7 +60,9 @@ def align_template(fa: nib.Nifti1Image) -> nib.Nifti1Image:
     return nib.Nifti1Image(moved, white.affine)
 
 
-def warp_template(template: nib.Nifti1Image, anatomy: Anatomy, spacing: float = 2.0) -> np.ndarray:
+def warp_template(
+    template: nib.Nifti1Image, anatomy: Anatomy, spacing: float = 2.0, *, head: bool = False
+) -> np.ndarray:
     """Register the T1w template to a person and bring the FA template along.
 
     Parameters
@@ -70,11 +72,14 @@ def warp_template(template: nib.Nifti1Image, anatomy: Anatomy, spacing: float = 
     anatomy : Anatomy
     spacing : float
         Voxel size of the registration in mm.
+    head : bool
+        Fill the whole grid of the anatomy instead of the brain's box.
 
     Returns
     -------
     (I, J, K) float32 array
-        Template FA in the box of :func:`bids_gan.synthesis.generate.crop_to_brain`.
+        Template in the box of :func:`bids_gan.synthesis.generate.crop_to_brain`, or on the
+        anatomy's grid.
     """
     import ants
 
@@ -91,8 +96,9 @@ def warp_template(template: nib.Nifti1Image, anatomy: Anatomy, spacing: float = 
             outprefix=str(Path(folder) / "warp_"),
             reg_iterations=(60, 40, 20),
         )
+        onto = (anatomy.t1w, anatomy.affine) if head else (t1w, affine)
         warped = ants.apply_transforms(
-            to_ants(t1w, affine),
+            to_ants(*onto),
             to_ants(np.asarray(template.dataobj), template.affine),
             warp["fwdtransforms"],
         )
