@@ -67,13 +67,23 @@ def get_parser() -> argparse.ArgumentParser:
     _add_device(train)
 
     evaluate = commands.add_parser(
-        "evaluate", help="synthetic against measured FA of a person, beside baselines"
+        "evaluate", help="synthetic images against the truth, beside baselines"
     )
-    evaluate.add_argument("t1w", type=Path)
-    evaluate.add_argument("measured_fa", type=Path, help="undistorted FA in the same world space")
-    evaluate.add_argument("--mask", type=Path, required=True, help="where to score, on FA's grid")
-    evaluate.add_argument("--template", type=Path, required=True, help="mean FA image, MNI space")
-    evaluate.add_argument("--model", default="t1w-to-fa")
+    evaluate.add_argument("t1w", type=Path, nargs="?", help="of one person; or use --people")
+    evaluate.add_argument("truth", type=Path, nargs="?", help="measured image of that person")
+    evaluate.add_argument("--people", type=Path, default=None, help="TOML file that names people")
+    evaluate.add_argument("--target", default=None, help="FA (default), T2w, FDG or CT")
+    evaluate.add_argument(
+        "--mask", type=Path, default=None, help="where to score, on the truth's grid; else brain"
+    )
+    evaluate.add_argument("--template", type=Path, default=None, help="mean image, MNI space")
+    evaluate.add_argument(
+        "--model", nargs="+", default=[], help="generators by name or path; else the released one"
+    )
+    evaluate.add_argument(
+        "--register", action="store_true", help="align truth and T1w (rigid) first"
+    )
+    evaluate.add_argument("--output", type=Path, default=None, help="folder for tables, figures")
 
     commands.add_parser("list", help="released models")
     show = commands.add_parser("show", help="print a model's card")
@@ -152,14 +162,43 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from bids_gan.evaluate.synthesis import evaluate_person
+    from bids_gan.evaluate.synthesis import evaluate
+    from bids_gan.evaluate.table import markdown
+    from bids_gan.evaluate.write import write_evaluation
 
-    print(
-        evaluate_person(
-            options.t1w, options.measured_fa, options.mask, options.template, options.model
-        )
-    )
+    study = _study(options)
+    results = list(evaluate(study))
+    print(markdown(results, study.target))
+    if options.output is not None:
+        for path in write_evaluation(results, study.target, options.output):
+            print(f"wrote {path}")
     return 0
+
+
+def _study(options: argparse.Namespace):
+    """What the command line asks to compare: the file of --people, or its own two images."""
+    from dataclasses import replace
+
+    from bids_gan.errors import UsageError
+    from bids_gan.evaluate.people import Study, Subject, check_study, read_study
+
+    if options.people is not None:
+        if options.t1w or options.mask or options.template or options.target or options.register:
+            raise UsageError("--people: the file names target, images, template and register")
+        study = read_study(options.people)
+        return replace(study, models=tuple(options.model)) if options.model else study
+    if options.truth is None:
+        raise UsageError("evaluate needs T1W and TRUTH of a person, or --people FILE.toml")
+    name = options.t1w.name.partition("_")[0].partition(".")[0]
+    study = Study(
+        target=options.target or "FA",
+        models=tuple(options.model),
+        template=options.template,
+        register=options.register,
+        people=(Subject(name, options.t1w, options.truth, options.mask),),
+    )
+    check_study(study)
+    return study
 
 
 def _list(options: argparse.Namespace) -> int:

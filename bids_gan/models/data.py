@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bids_gan.errors import DataError, UsageError
 from bids_gan.gan.training.pairs import PairPatches, Person
+from bids_gan.gan.training.unpaired import UnpairedPatches
 from bids_gan.pairs.store import read_pair
 from bids_gan.simulate.attenuation import hounsfield_table
 from bids_gan.simulate.labels import load_label_map
@@ -104,9 +105,12 @@ def _pairs(recipe: dict, folder: Path) -> tuple[Batches, Validation]:
 
     options = recipe["data"]
     position = "position" in recipe["inputs"]
-    patches = PairPatches(
-        people("train"), options["patch"], options["batch"], recipe["seed"], position
-    )
+    sampling = (options["patch"], options["batch"], recipe["seed"], position)
+    seen = people("train")
+    if recipe["method"] == "cyclegan":
+        patches = UnpairedPatches(seen, seen, *sampling)
+    else:
+        patches = PairPatches(seen, *sampling)
     unseen = people("validation")
     return patches.batch, lambda: (person.whole(position) for person in unseen)
 

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 from bids_gan.errors import UsageError
+from bids_gan.gan.methods.cyclegan import CycleGAN
 from bids_gan.gan.methods.paired import Paired
+from bids_gan.gan.methods.pix2pix import Pix2Pix
 from bids_gan.gan.methods.segmentation import Segmentation
+from bids_gan.gan.networks.factory import build_network
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
-from bids_gan.gan.networks.unet import SpaceToDepthUNet
 from bids_gan.gan.training import distributed
 from bids_gan.gan.training.loop import train
 from bids_gan.gan.training.method import Method
@@ -74,11 +76,10 @@ def run_recipe(
     import torch
 
     torch.manual_seed(recipe["seed"])
-    network = SpaceToDepthUNet(
-        recipe["network"]["in_channels"],
-        recipe["network"]["out_channels"],
-        tuple(recipe["network"]["widths"]),
-    )
+    try:
+        network = build_network(recipe["network"])
+    except ValueError as error:
+        raise UsageError(f"recipe {recipe['name']}, [network]: {error}") from None
     given = {"steps": steps, "minutes": minutes}
     recipe = {
         **recipe,
@@ -104,6 +105,7 @@ def train_network(
     method = make_method(network, recipe)
     batches, validation = training_data(recipe, folders)
     average = train(method, batches, validation, folder, settings, device)
+    average = getattr(average, "there", average)  # the wanted one of CycleGAN's two generators
     path = folder / f"{card['Name']}.safetensors"
     if distributed.rank() == 0:
         save_model(average, path, card)
@@ -121,6 +123,9 @@ def make_method(network, recipe: dict) -> Method:
     options = {k: v for k, v in recipe["training"].items() if k == "learning_rate"}
     if recipe["method"] == "segmentation":
         return Segmentation(network, **options)
+    options["value_range"] = recipe["output"]["range"]
+    if recipe["method"] in {"pix2pix", "cyclegan"}:
+        return _classical(network, recipe, **options)
     if recipe["method"] != "paired":
         raise UsageError(f"recipe {recipe['name']}: unknown method {recipe['method']!r}")
     if adversarial := recipe.get("adversarial"):
@@ -129,7 +134,20 @@ def make_method(network, recipe: dict) -> Method:
             "adversarial_weight": adversarial["weight"],
             "adversarial_start": adversarial["start"],
         }
-    return Paired(network, value_range=recipe["output"]["range"], **options)
+    return Paired(network, **options)
+
+
+def _classical(network, recipe: dict, **options) -> Pix2Pix | CycleGAN:
+    """Method of the classical baselines, with its other networks."""
+    base = recipe["adversarial"]["base"]
+    options["tile"] = recipe["data"]["patch"]
+    if recipe["method"] == "pix2pix":
+        channels = recipe["network"]["in_channels"]
+        critic = PatchDiscriminator(2, base)
+        return Pix2Pix(network, critic, channels=channels, **options)
+    back = build_network(recipe["network"])
+    critics = PatchDiscriminator(1, base), PatchDiscriminator(1, base)
+    return CycleGAN(network, back, *critics, **options)
 
 
 def _card(recipe: dict) -> dict:
@@ -144,6 +162,7 @@ def _card(recipe: dict) -> dict:
         "Method": recipe["method"],
         "Seed": recipe["seed"],
         "Steps": recipe["training"]["steps"],
+        **({"Minutes": recipe["training"]["minutes"]} if "minutes" in recipe["training"] else {}),
         **{name: recipe[key] for key, name in _IN_CARD.items() if key in recipe},
         **recipe.get("card", {}),
         # all that fine-tuning needs to know

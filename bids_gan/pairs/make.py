@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel as nib
-
 from bids_gan.anatomy.prepare import prepare_t1w
 from bids_gan.errors import DataError, UsageError
+from bids_gan.images import load_volume
 from bids_gan.models.registry import find_card, load_model
 from bids_gan.pairs.measured import measured_pair
 from bids_gan.pairs.store import TARGETS, is_whole, write_pair
@@ -60,16 +59,18 @@ def make_pairs(
     if unknown or not found:
         raise UsageError(f"{bids_dir}: no T1w of {sorted(unknown) or 'anybody'}")
     network = load_model(find_card("brain-mask")).network
-    components = tissue_components(align_template(nib.load(template))) if template else None
+    components = None
+    if template:
+        components = tissue_components(align_template(load_volume(template)))
     for label in tqdm(labels or sorted(found), unit="person"):
         if is_whole(output_dir, label):
             continue
-        anatomy = prepare_t1w(nib.load(found[label]), network, name=str(found[label]))
+        anatomy = prepare_t1w(load_volume(found[label]), network, name=str(found[label]))
         if components:
             pair, card = template_pair(anatomy, components), PSEUDO
         else:
             path = find_target(bids_dir, label, target)
-            pair = measured_pair(anatomy, nib.load(path), str(path), SCALES[target])
+            pair = measured_pair(anatomy, load_volume(path), str(path), SCALES[target])
             card = {"Description": f"Measured, {path.name}", "Synthetic": False}
         write_pair(output_dir, label, target, pair, card)
 

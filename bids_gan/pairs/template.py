@@ -107,7 +107,11 @@ def tissue_components(
 
 
 def warp_templates(
-    templates: Sequence[nib.Nifti1Image], anatomy: Anatomy, spacing: float = 2.0
+    templates: Sequence[nib.Nifti1Image],
+    anatomy: Anatomy,
+    spacing: float = 2.0,
+    *,
+    head: bool = False,
 ) -> list[np.ndarray]:
     """Register the T1w template to a person and bring other templates along.
 
@@ -118,11 +122,13 @@ def warp_templates(
     anatomy : Anatomy
     spacing : float
         Voxel size of the registration in mm.
+    head : bool
+        Fill the whole grid of the anatomy instead of the brain's box.
 
     Returns
     -------
     list of (I, J, K) float32 array
-        In the box of :func:`bids_gan.synthesis.generate.crop_to_brain`.
+        In the box of :func:`bids_gan.synthesis.generate.crop_to_brain`, or on the anatomy's grid.
     """
     import ants
 
@@ -131,7 +137,7 @@ def warp_templates(
     fixed = to_ants(resample(t1w, affine, shape, grid), grid)
     atlas = template_t1w()
     moving = to_ants(np.asarray(atlas.dataobj), atlas.affine)
-    person = to_ants(t1w, affine)
+    person = to_ants(anatomy.t1w, anatomy.affine) if head else to_ants(t1w, affine)
     with tempfile.TemporaryDirectory() as folder:
         warp = ants.registration(
             fixed,
@@ -161,7 +167,7 @@ def pseudo_fa(
         Probabilities of white matter and fluid of the person.
     """
     # posteriors are nearly binary
-    white, csf = (ndimage.gaussian_filter(p, BLUR) for p in (white, csf))
+    white, csf = (ndimage.gaussian_filter(p.astype(np.float32), BLUR) for p in (white, csf))
     other = np.where(csf > 0, (1 - csf) * other_fa + csf * FLUID_FA, other_fa)
     return np.clip(white * white_fa + (1 - white) * other, 0, 1).astype(np.float32)
 
@@ -178,6 +184,6 @@ def template_pair(anatomy: Anatomy, components: tuple[nib.Nifti1Image, nib.Nifti
     t1w, mask, affine = crop_to_brain(anatomy)
     onto = (anatomy.affine, t1w.shape, affine)
     white = resample(anatomy.white, *onto)
-    csf = resample((anatomy.tissue == CSF).astype(np.float32), *onto)
+    csf = resample(anatomy.tissue == CSF, *onto)
     target = pseudo_fa(*warp_templates(components, anatomy), white, csf) * mask
     return Pair(t1w, mask, target, mask, affine, anatomy.to_mni, 1, appearance(anatomy))

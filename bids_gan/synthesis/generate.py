@@ -12,7 +12,7 @@ from bids_gan.geometry import mask_bounds
 
 if TYPE_CHECKING:
     from bids_gan.anatomy.prepare import Anatomy
-    from bids_gan.models.registry import Model
+    from bids_gan.models.registry import Card, Model
 
 #: border around the brain, voxels
 MARGIN = 4
@@ -26,14 +26,15 @@ class SyntheticImage:
     ----------
     mean : (I, J, K) float32 array
         In the unit of the model card; zero outside the brain, unless the whole head was input.
-    std : (I, J, K) float32 array
-        Expected standard deviation of the error, from the generator's Laplace scale.
+    std : (I, J, K) float32 array or None
+        Expected standard deviation of the error, from the generator's Laplace scale; None of a
+        generator that has no such output.
     affine : (4, 4) array
         Voxel to world (mm).
     """
 
     mean: np.ndarray
-    std: np.ndarray
+    std: np.ndarray | None
     affine: np.ndarray
 
 
@@ -92,24 +93,36 @@ def synthesise(
     ----------
     anatomy : Anatomy
     model : Model
-        With the outputs value and log-scale.
+        With the output value, or value and log-scale.
     precision : {'auto', 'bf16', 'fp32'}
     device : str
     """
-    from bids_gan.gan.heads import split_heads
+    from bids_gan.gan.heads import RANGES, split_heads
 
-    inputs, mask, affine = generator_input(anatomy, model.card.inputs)
-    raw = run_network(model.network, inputs, precision, device)
-    output = model.card.text.get("Output", {})
-    value, log_scale = split_heads(raw[None], output.get("range", "fraction"))
-    unit = output.get("unit", 1)
-    # a Laplace law of scale b has standard deviation b * sqrt(2)
-    std = unit * np.sqrt(2) * log_scale[0, 0].exp().numpy()
-    return SyntheticImage(
-        mean=np.where(mask, unit * value[0, 0].numpy(), 0).astype(np.float32),
-        std=np.where(mask, std, 0).astype(np.float32),
-        affine=affine,
+    card = model.card
+    inputs, mask, affine = generator_input(anatomy, card.inputs)
+    raw = run_network(model.network, inputs, precision, device, field_of_view(card))
+    output = card.text.get("Output", {})
+    value_range, unit, std = output.get("range", "fraction"), output.get("unit", 1), None
     )
+    if len(raw) == 1:
+        value = RANGES[value_range](raw)
+    else:
+        value, log_scale = split_heads(raw[None], value_range)
+        value = value[0]
+        # a Laplace law of scale b has standard deviation b * sqrt(2)
+        std = unit * np.sqrt(2) * log_scale[0, 0].exp().numpy()
+        std = np.where(mask, std, 0).astype(np.float32)
+    mean = np.where(mask, unit * value[0].numpy(), 0)
+    return SyntheticImage(mean.astype(np.float32), std, affine)
+
+
+def field_of_view(card: Card) -> int | None:
+    """Edge of the cubes on which a generator must be run; None for the whole volume.
+
+    Instance normalisation, which the ResNet has, depends on the size that it was trained at.
+    """
+    return card.text["Recipe"]["data"]["patch"] if card.network.get("kind") == "resnet" else None
 
 
 def appearance(anatomy: Anatomy) -> dict[str, float]:

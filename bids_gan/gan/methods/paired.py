@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bids_gan.gan.heads import slice_profile, split_heads
 from bids_gan.gan.losses import adversarial
-from bids_gan.gan.losses.image import laplace_nll, masked_l1
+from bids_gan.gan.losses.image import agreement, laplace_nll, masked_l1
 
 
 class Paired:
@@ -97,12 +97,7 @@ class Paired:
         """Validation numbers of a whole volume: masked L1 and Pearson correlation."""
         value, _ = split_heads(network(batch["input"]), self.value_range)
         value = slice_profile(value, batch["thickness"])
-        inside = batch["supervised"] > 0.5
-        both = torch.stack([value[inside], batch["target"][inside]])
-        return {
-            "l1": float((both[0] - both[1]).abs().mean()),
-            "r": float(torch.corrcoef(both)[0, 1]),
-        }
+        return agreement(value, batch["target"], batch["supervised"])
 
     @torch.no_grad()
     def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
