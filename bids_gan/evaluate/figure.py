@@ -78,8 +78,9 @@ def draw(result: Result, target: str) -> bytes:
             place = grid[row, 5].get_position(fig)
             if half or row == 0:
                 y, label = (place.y0, "error") if half else (place.y0, target)
-                _bar(fig, last, (place.x1 + 0.006, y + 0.1 * place.height, 0.007, 0.8 * place.height),
-                     f"{label} {UNITS[target]}".strip())  # fmt: skip
+                low, tall = y + 0.1 * place.height, 0.8 * place.height
+                box = (place.x1 + 0.006, low, 0.007, tall)
+                _bar(fig, last, box, f"{label} {UNITS[target]}".strip())
         place = grid[row, 0].get_position(fig)
         fig.text(0.008, (place.y0 + place.y1) / 2, name, color="white", fontsize=9, va="center")
     for column, text in ((1, "image, linearly fitted to the truth"), (4, "error")):

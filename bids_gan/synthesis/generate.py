@@ -104,7 +104,6 @@ def synthesise(
     raw = run_network(model.network, inputs, precision, device, field_of_view(card))
     output = card.text.get("Output", {})
     value_range, unit, std = output.get("range", "fraction"), output.get("unit", 1), None
-    )
     if len(raw) == 1:
         value = RANGES[value_range](raw)
     else:
