@@ -122,7 +122,7 @@ def prepare_case(subject: Subject, target: str, register: bool, network) -> Case
     register : bool
         Find the rigid transform between truth and T1w instead of trusting the headers.
     network : module
-        The brain-mask network.
+        The anatomy network.
 
     Raises
     ------

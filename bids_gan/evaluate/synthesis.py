@@ -96,7 +96,7 @@ def evaluate(study: Study) -> Iterator[Result]:
     if study.target not in DATA_RANGES:
         raise UsageError(f"target {study.target!r}: accepted are {', '.join(DATA_RANGES)}")
     models = _models(study)
-    network = load_model(find_card("brain-mask")).network
+    network = load_model(find_card("anatomy")).network
     template = None
     if study.template is not None:
         template = load_volume(study.template)

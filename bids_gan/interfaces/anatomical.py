@@ -19,13 +19,13 @@ from nipype.interfaces.base import (
 class _PrepareAnatomyInput(BaseInterfaceInputSpec):
     t1w = File(exists=True, mandatory=True, desc="T1w in any orientation")
     brain_mask = File(exists=True, desc="brain mask to use instead of the network's")
-    model = File(exists=True, mandatory=True, desc="card of the brain-mask network")
+    model = File(exists=True, mandatory=True, desc="card of the anatomy network")
 
 
 class _PrepareAnatomyOutput(TraitedSpec):
     anatomy = File(desc="prepared anatomy, see bids_gan.anatomy.storage")
     brain_mask = File(desc="brain mask on the grid of the T1w")
-    tissue = File(desc="1 CSF, 2 grey, 3 white matter on the grid of the T1w")
+    structures = File(desc="structures on the grid of the T1w, see bids_gan.anatomy.segment")
     t1w = File(desc="T1w without bias field, on its own grid, white matter near 1")
     white = File(desc="probability of white matter on the grid of the T1w")
 
@@ -55,7 +55,7 @@ class PrepareAnatomy(SimpleInterface):
         brain = resample(anatomy.mask.astype(np.float32), *onto) > 0.5
         maps = {
             "brain_mask": brain.astype(np.uint8),
-            "tissue": resample(anatomy.tissue, *onto, order=0) * brain,
+            "structures": resample(anatomy.structures, *onto, order=0) * brain,
             "t1w": resample(anatomy.t1w, *onto),
             "white": resample(anatomy.white, *onto),
         }

@@ -60,11 +60,11 @@ class _Save(SimpleInterface):
 class _SaveSessionInput(_SaveInput):
     figures = traits.Dict(desc="what a figure shows -> SVG file")
     brain_mask = File(exists=True, mandatory=True)
-    tissue = File(exists=True, mandatory=True)
+    structures = File(exists=True, mandatory=True)
 
 
 class SaveSession(_Save):
-    """Mask, tissues and figures of a T1w."""
+    """Mask, structures and figures of a T1w."""
 
     input_spec = _SaveSessionInput
 
@@ -74,7 +74,7 @@ class SaveSession(_Save):
         entities, sources = session.entities, [session.t1w.path]
         masks = [session.brain_mask] if session.brain_mask else []
         self._image("brain_mask_t1w", entities, inputs.brain_mask, sources + masks)
-        self._image("tissue_t1w", entities, inputs.tissue, sources + masks)
+        self._image("structures_t1w", entities, inputs.structures, sources + masks)
         self._figures("figure_session", entities, {"anatomy": "T1w", "synth": "FA"})
         return runtime
 

@@ -93,7 +93,7 @@ def released_cards() -> list[Card]:
 def available_targets() -> tuple[str, ...]:
     """Contrasts that a released model can make."""
     return tuple(
-        card.target for card in released_cards() if card.target not in {"anatomy", "mask"}
+        card.target for card in released_cards() if card.target != "anatomy"
     )
 
 

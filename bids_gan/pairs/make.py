@@ -58,7 +58,7 @@ def make_pairs(
     unknown = set(labels or []) - set(found)
     if unknown or not found:
         raise UsageError(f"{bids_dir}: no T1w of {sorted(unknown) or 'anybody'}")
-    network = load_model(find_card("brain-mask")).network
+    network = load_model(find_card("anatomy")).network
     components = None
     if template:
         components = tissue_components(align_template(load_volume(template)))

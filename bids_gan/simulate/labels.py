@@ -10,12 +10,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-#: what the anatomy network tells apart
-CLASSES = (
-    "outside", "csf", "cortical grey", "deep grey", "white", "cerebellar grey",
-    "cerebellar white", "brainstem",
-)  # fmt: skip
-#: FreeSurfer labels of each class; ventral diencephalon, hippocampus and amygdala are deep grey
+#: FreeSurfer labels of each class of the anatomy network, in the order of its outputs (STRUCTURES
+#: of bids_gan.anatomy.segment); ventral diencephalon, hippocampus and amygdala are deep grey
 CLASS_LABELS = (
     (), (4, 5, 14, 15, 24, 72), (3,), (10, 11, 12, 13, 17, 18, 26, 28, 136, 163), (2, 25, 30, 85),
     (8,), (7,), (16,),
@@ -54,7 +50,7 @@ def load_label_map(path: Path) -> np.ndarray:
 
 
 def class_table(size: int = 1024) -> np.ndarray:
-    """Lookup table from label value to the index in :data:`CLASSES`."""
+    """Lookup table from label value to the index of its class in :data:`CLASS_LABELS`."""
     table = np.zeros(size, np.int64)
     for index, labels in enumerate(CLASS_LABELS):
         table[list(labels)] = index

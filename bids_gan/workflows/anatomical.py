@@ -44,7 +44,7 @@ def init_anatomical_wf(
     threads = settings.omp_nthreads
     t1w = str(session.t1w.path)
     prepare = pe.Node(
-        PrepareAnatomy(t1w=t1w, model=str(find_card("brain-mask").path)),
+        PrepareAnatomy(t1w=t1w, model=str(find_card("anatomy").path)),
         name="prepare_anatomy",
         n_procs=threads,
         mem_gb=2.0,
@@ -58,7 +58,7 @@ def init_anatomical_wf(
     outputnode = pe.Node(IdentityInterface(["anatomy", "image", "record"]), name="outputnode")
     workflow.connect([
         (prepare, draw, [("t1w", "t1w"), ("brain_mask", "brain_mask"), ("white", "white")]),
-        (prepare, save, [("brain_mask", "brain_mask"), ("tissue", "tissue")]),
+        (prepare, save, [("brain_mask", "brain_mask"), ("structures", "structures")]),
         (draw, save, [("figures", "figures")]),
         (prepare, outputnode, [("anatomy", "anatomy")]),
     ])  # fmt: skip
