@@ -148,7 +148,11 @@ def _simulate_one(output: Path, label_map: Path, request: Request, person: int) 
 @functools.lru_cache(maxsize=1)
 def _head(path: Path) -> Head:
     try:
-        return prepare_head(load_label_map(path))
+        labels = load_label_map(path)
+    except ValueError as error:  # names the file
+        raise DataError(str(error)) from error
+    try:
+        return prepare_head(labels)
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
 
@@ -226,7 +230,7 @@ def _describe(output: Path, request: Request, maps: list[Path]) -> None:
     )
     write_text(output / "README.md", _README)
     write_text(truth / "README.md", _README)
-    write_text(truth / ".bidsignore", "simulation.json\n**/ct/\n")
+    write_text(truth / ".bidsignore", "simulation.json\nct\n")
     names = sorted((LABEL_NAMES | OUTSIDE_LABELS).items())
     rows = [f"{value}\t{name}" for value, name in names]
     write_text(truth / "dseg.tsv", "\n".join(["index\tname", *rows]) + "\n")

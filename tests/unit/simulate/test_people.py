@@ -64,11 +64,11 @@ def test_person_depends_on_the_generator_alone(head, person):
 
 
 def test_deformation_does_not_fold(head):
-    for seed in range(6):
-        positions = new_person(head, np.random.default_rng(seed)).positions
-        slopes = np.stack(np.gradient(positions, axis=(0, 1, 2)), axis=-1)
+    for seed in range(4):
+        positions = new_person(head, np.random.default_rng(seed), 2.0).positions
+        slopes = np.stack(np.gradient(positions, 2.0, axis=(0, 1, 2)), axis=-1)
         # mirrored people have a negative determinant everywhere
-        determinant = np.linalg.det(slopes[4:-4, 4:-4, 4:-4])
+        determinant = np.linalg.det(slopes[2:-2, 2:-2, 2:-2])
         assert np.all(np.abs(determinant) > 0.1)
         assert len(np.unique(np.sign(determinant))) == 1
 
@@ -106,7 +106,7 @@ def test_tissue_fractions_follow_the_labels(person):
     deep = np.isin(person.labels, (2, 3, 4, 10)) & (inside > 0.999)
     assert deep.sum() > 1000
     assert tissues["WM"][person.labels == 2].mean() > 0.75
-    assert tissues["bone"][person.labels == 515].mean() > 0.75
+    assert tissues["bone"][person.labels == 515].mean() > 0.7
     assert tissues["WM"][~person.brain].mean() < 0.01
 
 
