@@ -13,6 +13,7 @@ from bids_gan.anatomy.segment import WHITE, brain_mask, largest_component, tissu
 from bids_gan.anatomy.template import affine_to_template
 from bids_gan.errors import DataError
 from bids_gan.geometry import box_grid, mask_bounds, resample, to_ras, voxel_sizes
+from bids_gan.images import check_volume
 from bids_gan.itk import to_ants
 
 if TYPE_CHECKING:
@@ -50,26 +51,6 @@ class Anatomy:
     white: np.ndarray
     affine: np.ndarray
     to_mni: np.ndarray
-
-
-def check_volume(img: nib.Nifti1Image, name: str = "the T1w") -> nib.Nifti1Image:
-    """Return a 3D image that can be worked with.
-
-    Raises
-    ------
-    DataError
-        When it is not 3D, has no extent, or holds nothing but one value or NaN.
-    """
-    img = nib.funcs.squeeze_image(img)
-    if img.ndim != 3 or min(img.shape) < 16:
-        raise DataError(f"{name}: shape {img.shape}; a 3D volume of 16 or more slices is needed")
-    zooms = voxel_sizes(img.affine)
-    if not np.all(np.isfinite(img.affine)) or zooms.min() < 1e-3:
-        raise DataError(f"{name}: voxel sizes {zooms.round(4).tolist()} mm are not possible")
-    data = np.nan_to_num(img.get_fdata(dtype=np.float32), posinf=0, neginf=0)
-    if data.max() <= data.min():
-        raise DataError(f"{name}: all voxels have the value {data.flat[0]:g}; the image is empty")
-    return nib.Nifti1Image(data, img.affine)
 
 
 def prepare_t1w(

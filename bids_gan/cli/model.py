@@ -23,16 +23,42 @@ def get_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
 
     pairs = commands.add_parser(
-        "pairs", help="T1w + pseudo-target pairs from a BIDS dataset and a template"
+        "pairs", help="training pairs from a BIDS dataset: measured, or pseudo from a template"
     )
     pairs.add_argument("bids_dir", type=Path, help="BIDS dataset with T1w images")
     pairs.add_argument("output_dir", type=Path)
-    pairs.add_argument("--template", type=Path, required=True, help="mean FA image in MNI space")
+    pairs.add_argument("--target", default="FA", help="FA (default), T2w, FDG or CT")
+    pairs.add_argument(
+        "--template",
+        type=Path,
+        default=None,
+        help="mean FA image in MNI space: fit it to each T1w when no FA was measured",
+    )
     pairs.add_argument("--participant-label", nargs="+", default=None)
+
+    simulate = commands.add_parser(
+        "simulate", help="BIDS dataset of simulated people, with the truth behind the images"
+    )
+    simulate.add_argument("label_maps", type=Path, help="folder of whole-head label maps, 1 mm")
+    simulate.add_argument("output_dir", type=Path)
+    simulate.add_argument("--people", type=int, default=200)
+    simulate.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
+    simulate.add_argument(
+        "--contrasts",
+        nargs="+",
+        default=["T1w", "T2w"],
+        help="T1w (default), T2w (default), PDw, FLAIR, b0 (distorted EPI), FDG, CT, FA",
+    )
+    simulate.add_argument("--spacing", type=float, default=1.0, help="voxel size in mm")
+    simulate.add_argument(
+        "--artefacts", type=float, default=0.5, help="0 (clean images) to 1 (default: 0.5)"
+    )
+    simulate.add_argument("--jobs", type=int, default=1, help="processes; each needs 2 GB at 1 mm")
 
     train = commands.add_parser("train", help="train a model by a recipe")
     train.add_argument("recipe", help="name of a recipe of the package, or a TOML file")
-    train.add_argument("--data", type=Path, required=True, help="training data folder")
+    train.add_argument("--data", type=Path, help="pairs, as `bids-gan-model pairs` wrote them")
+    train.add_argument("--label-maps", type=Path, help="whole-head label maps")
     train.add_argument("--output", type=Path, required=True, help="folder of the run")
     train.add_argument("--steps", type=int, default=None, help="instead of the recipe's number")
     train.add_argument(
@@ -56,13 +82,23 @@ def get_parser() -> argparse.ArgumentParser:
     _add_device(finetune)
 
     evaluate = commands.add_parser(
-        "evaluate", help="synthetic against measured FA of a person, beside baselines"
+        "evaluate", help="synthetic images against the truth, beside baselines"
     )
-    evaluate.add_argument("t1w", type=Path)
-    evaluate.add_argument("measured_fa", type=Path, help="undistorted FA in the same world space")
-    evaluate.add_argument("--mask", type=Path, required=True, help="where to score, on FA's grid")
-    evaluate.add_argument("--template", type=Path, required=True, help="mean FA image, MNI space")
-    evaluate.add_argument("--model", default="t1w-to-fa")
+    evaluate.add_argument("t1w", type=Path, nargs="?", help="of one person; or use --people")
+    evaluate.add_argument("truth", type=Path, nargs="?", help="measured image of that person")
+    evaluate.add_argument("--people", type=Path, default=None, help="TOML file that names people")
+    evaluate.add_argument("--target", default=None, help="FA (default), T2w, FDG or CT")
+    evaluate.add_argument(
+        "--mask", type=Path, default=None, help="where to score, on the truth's grid; else brain"
+    )
+    evaluate.add_argument("--template", type=Path, default=None, help="mean image, MNI space")
+    evaluate.add_argument(
+        "--model", nargs="+", default=[], help="generators by name or path; else the released one"
+    )
+    evaluate.add_argument(
+        "--register", action="store_true", help="align truth and T1w (rigid) first"
+    )
+    evaluate.add_argument("--output", type=Path, default=None, help="folder for tables, figures")
 
     commands.add_parser("list", help="released models")
     show = commands.add_parser("show", help="print a model's card")
@@ -82,9 +118,25 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _pairs(options: argparse.Namespace) -> int:
-    from bids_gan.simulate.pairs import write_pairs
+    from bids_gan.pairs.make import make_pairs
 
-    write_pairs(options.bids_dir, options.output_dir, options.template, options.participant_label)
+    make_pairs(
+        options.bids_dir,
+        options.output_dir,
+        options.target,
+        options.template,
+        options.participant_label,
+    )
+    return 0
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from bids_gan.simulate.dataset import simulate_dataset
+    from bids_gan.simulate.scans import Request
+
+    contrasts = tuple(dict.fromkeys(options.contrasts))
+    request = Request(options.seed, contrasts, options.spacing, options.artefacts)
+    simulate_dataset(options.label_maps, options.output_dir, options.people, request, options.jobs)
     return 0
 
 
@@ -108,12 +160,13 @@ def _processes(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _train(options: argparse.Namespace) -> int:
+    from bids_gan.models.data import Folders
     from bids_gan.models.recipe import read_recipe, run_recipe
 
     with _processes(options) as device:
         card = run_recipe(
             read_recipe(options.recipe),
-            options.data,
+            Folders(options.data, options.label_maps),
             options.output,
             steps=options.steps,
             minutes=options.minutes,
@@ -143,14 +196,43 @@ def _finetune(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from bids_gan.evaluate.synthesis import evaluate_person
+    from bids_gan.evaluate.synthesis import evaluate
+    from bids_gan.evaluate.table import markdown
+    from bids_gan.evaluate.write import write_evaluation
 
-    print(
-        evaluate_person(
-            options.t1w, options.measured_fa, options.mask, options.template, options.model
-        )
-    )
+    study = _study(options)
+    results = list(evaluate(study))
+    print(markdown(results, study.target))
+    if options.output is not None:
+        for path in write_evaluation(results, study.target, options.output):
+            print(f"wrote {path}")
     return 0
+
+
+def _study(options: argparse.Namespace):
+    """What the command line asks to compare: the file of --people, or its own two images."""
+    from dataclasses import replace
+
+    from bids_gan.errors import UsageError
+    from bids_gan.evaluate.people import Study, Subject, check_study, read_study
+
+    if options.people is not None:
+        if options.t1w or options.mask or options.template or options.target or options.register:
+            raise UsageError("--people: the file names target, images, template and register")
+        study = read_study(options.people)
+        return replace(study, models=tuple(options.model)) if options.model else study
+    if options.truth is None:
+        raise UsageError("evaluate needs T1W and TRUTH of a person, or --people FILE.toml")
+    name = options.t1w.name.partition("_")[0].partition(".")[0]
+    study = Study(
+        target=options.target or "FA",
+        models=tuple(options.model),
+        template=options.template,
+        register=options.register,
+        people=(Subject(name, options.t1w, options.truth, options.mask),),
+    )
+    check_study(study)
+    return study
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -170,6 +252,7 @@ def _show(options: argparse.Namespace) -> int:
 
 COMMANDS = {
     "pairs": _pairs,
+    "simulate": _simulate,
     "train": _train,
     "finetune": _finetune,
     "evaluate": _evaluate,

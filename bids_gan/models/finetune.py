@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_gan.errors import ModelError, UsageError
-from bids_gan.models.recipe import range_seen, read_recipe, train_network
+from bids_gan.models.data import Folders, range_seen
+from bids_gan.models.recipe import read_recipe, train_network
 from bids_gan.models.registry import Card, load_network
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def finetune_recipe(
     ModelError
         When the card does not say how the model was trained.
     UsageError
-        When it did not learn from pairs.
+        When it was not trained by the method ``paired``, with pairs measured or simulated.
     """
     try:
         parent = card.text["Recipe"] if "Recipe" in card.text else read_recipe(card.name)
@@ -75,14 +76,20 @@ def finetune_recipe(
             f"{card.path}: no Recipe in this card, so nobody knows how to train it further"
         ) from None
     if parent["method"] != "paired":
-        raise UsageError(f"{card.name}: learnt from {parent['data']['kind']}, not from pairs")
+        raise UsageError(
+            f"{card.name}: trained by the method {parent['method']}; only those of `paired` "
+            "can be fine-tuned"
+        )
     # the parent's critic was not released, and a few steps do not make another
-    recipe = {k: v for k, v in parent.items() if k not in ("adversarial", "card")}
+    recipe = {k: v for k, v in parent.items() if k in ("method", "target", "output", "seed")}
     training = {k: v for k, v in parent["training"].items() if k in ("precision", "workers")}
     return recipe | {
         "name": f"{parent['name']}-finetuned",
         "parent": {"Name": card.name, "Version": card.version, "WeightsSHA256": card.sha256},
         "layers": layers,
+        "inputs": list(card.inputs),
+        "network": card.network,
+        "data": {k: parent["data"][k] for k in ("patch", "batch")},
         "people": {"train": list(people), "validation": list(validation), "test": []},
         "training": training
         | {
@@ -135,4 +142,4 @@ def finetune(card: Card, data: Path, folder: Path, recipe: dict, device: str = "
         f"--steps {training['steps']} --learning-rate {training['learning_rate']:g}",
         "Recipe": recipe,
     }
-    return train_network(network, recipe, data, folder, text, device)
+    return train_network(network, recipe, Folders(pairs=data), folder, text, device)

@@ -25,7 +25,7 @@ class Card:
     ----------
     name, version : str
     target : str
-        Contrast it makes (``FA``), or ``mask`` for the brain-mask network.
+        Contrast it makes (``FA``), or ``anatomy`` for the anatomy network.
     inputs : tuple of str
     network : dict
         Arguments of the network class.
@@ -92,7 +92,9 @@ def released_cards() -> list[Card]:
 
 def available_targets() -> tuple[str, ...]:
     """Contrasts that a released model can make."""
-    return tuple(card.target for card in released_cards() if card.target != "mask")
+    return tuple(
+        card.target for card in released_cards() if card.target not in {"anatomy", "mask"}
+    )
 
 
 def find_card(name_or_path: str) -> Card:
@@ -150,7 +152,7 @@ def load_network(card: Card) -> nn.Module:
     import torch
     from safetensors.torch import load_file
 
-    from bids_gan.gan.networks.unet import SpaceToDepthUNet
+    from bids_gan.gan.networks.factory import build_network
 
     found = file_sha256(card.weights)
     if found != card.sha256:
@@ -158,18 +160,14 @@ def load_network(card: Card) -> nn.Module:
             f"{card.weights}: SHA-256 is {found}, the card says {card.sha256}; "
             "the file was altered or damaged, install the package again"
         )
-    network = SpaceToDepthUNet(
-        card.network["in_channels"],
-        card.network["out_channels"],
-        tuple(card.network["widths"]),
-    )
     weights = {name: value.to(torch.float32) for name, value in load_file(card.weights).items()}
     try:
+        network = build_network(card.network)
         network.load_state_dict(weights, strict=False)
         missing = {k for k in network.state_dict() if not k.endswith("num_batches_tracked")}
         if missing != set(weights):
             raise RuntimeError(f"tensors differ: {sorted(missing ^ set(weights))[:4]}")
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ModelError(f"{card.weights}: does not fit its card ({error})") from None
     return network
 

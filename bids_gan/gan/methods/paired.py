@@ -10,14 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bids_gan.gan.heads import slice_profile, split_heads
 from bids_gan.gan.losses import adversarial
-from bids_gan.gan.losses.image import laplace_nll, masked_l1
-
-
-def split_heads(output: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn raw generator output into value in [0, 1] and log of the Laplace scale."""
-    value, log_scale = output.float().chunk(2, dim=1)
-    return value.sigmoid(), log_scale.clamp(-7.0, 0.0)
+from bids_gan.gan.losses.image import agreement, laplace_nll, masked_l1
 
 
 class Paired:
@@ -33,6 +28,8 @@ class Paired:
     adversarial_start : int
         Step from which the discriminator takes part.
     learning_rate : float
+    value_range : str
+        Of the image, see :func:`bids_gan.gan.heads.split_heads`.
     """
 
     def __init__(
@@ -42,7 +39,9 @@ class Paired:
         adversarial_weight: float = 0.0,
         adversarial_start: int = 0,
         learning_rate: float = 5e-4,
+        value_range: str = "fraction",
     ):
+        self.value_range = value_range
         self.generator = generator
         self.discriminator = discriminator
         self.adversarial_weight = adversarial_weight
@@ -63,21 +62,23 @@ class Paired:
         Parameters
         ----------
         batch : dict
-            ``input`` (N, C, ...), ``target`` (N, 1, ...), ``mask`` (N, 1, ...).
+            ``input`` (N, C, ...); ``target``, ``mask`` and ``supervised`` (N, 1, ...), the last
+            where the target was measured; ``thickness`` (N,) of its slices in voxels.
         step : int
         """
-        mask = batch["mask"]
-        value, log_scale = split_heads(self.generator(batch["input"]))
-        error = (value - batch["target"]).abs()
+        mask, measured = batch["mask"], batch["supervised"]
+        value, log_scale = split_heads(self.generator(batch["input"]), self.value_range)
+        seen = slice_profile(value, batch["thickness"])
+        error = (seen - batch["target"]).abs()
         terms = {
-            "l1": masked_l1(value, batch["target"], mask),
+            "l1": masked_l1(seen, batch["target"], measured),
             # the scale head learns from the error and must not excuse it
-            "scale": 0.05 * laplace_nll(error.detach(), log_scale, mask),
+            "scale": 0.05 * laplace_nll(error.detach(), log_scale, measured),
         }
         result = {"generator": terms}
         if self.discriminator is not None and step >= self.adversarial_start:
             condition = batch["input"][:, :1]
-            fake = torch.cat([condition, value * mask], dim=1)
+            fake = torch.cat([condition, seen * mask], dim=1)
             real = torch.cat([condition, batch["target"] * mask], dim=1)
             self.discriminator.requires_grad_(False)
             terms["adversarial"] = self.adversarial_weight * adversarial.generator_loss(
@@ -94,18 +95,14 @@ class Paired:
     @torch.no_grad()
     def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
         """Validation numbers of a whole volume: masked L1 and Pearson correlation."""
-        value, _ = split_heads(network(batch["input"]))
-        inside = batch["mask"] > 0.5
-        both = torch.stack([value[inside], batch["target"][inside]])
-        return {
-            "l1": float((both[0] - both[1]).abs().mean()),
-            "r": float(torch.corrcoef(both)[0, 1]),
-        }
+        value, _ = split_heads(network(batch["input"]), self.value_range)
+        value = slice_profile(value, batch["thickness"])
+        return agreement(value, batch["target"], batch["supervised"])
 
     @torch.no_grad()
     def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """First volume of a batch: input, target and output, (D, H, W) each."""
-        value, _ = split_heads(network(batch["input"][:1]))
+        value, _ = split_heads(network(batch["input"][:1]), self.value_range)
         mask = batch["mask"][0, 0]
         return {
             "input": batch["input"][0, 0].float(),

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import torch
 from torch import Tensor
 
-from bids_gan.errors import DataError
 from bids_gan.gan.training.augment import (
     patch_coordinates,
     random_appearance,
@@ -47,56 +44,41 @@ def grid_coordinates(shape: tuple[int, int, int]) -> Tensor:
 
 @dataclass(frozen=True)
 class Person:
-    """One training pair on the generator's grid (RAS+, 1 mm).
+    """One training pair on the generator's grid (1 mm, axes closest to RAS+).
 
     Attributes
     ----------
-    volumes : (3, D, H, W) half tensor
-        Normalised T1w (zero outside the brain), target, brain mask.
+    volumes : (4, D, H, W) half tensor
+        Normalised T1w (zero outside the brain), target, brain mask, where the target was measured.
     voxel_to_mni : (4, 4) array
+    thickness : int
+        Voxels along the last axis that one slice of the target averages.
     """
 
     volumes: Tensor
     voxel_to_mni: np.ndarray
+    thickness: int = 1
 
-    def whole(self) -> dict[str, Tensor]:
-        """Batch of one, unchanged, for validation."""
-        t1w, target, mask = self.volumes.float()
-        shape = tuple(self.volumes.shape[1:])
-        position = position_channels(grid_coordinates(shape), self.voxel_to_mni)
+    @classmethod
+    def of(cls, volumes: list[np.ndarray], voxel_to_mni: np.ndarray, thickness: int) -> Person:
+        """Pack arrays (D, H, W) in the order of `volumes`."""
+        stack = [torch.as_tensor(np.asarray(v, np.float32)).half() for v in volumes]
+        return cls(torch.stack(stack), voxel_to_mni, thickness)
+
+    def whole(self, position: bool = True) -> dict[str, Tensor]:
+        """Batch of one, unchanged, for validation; with `position` as input or without."""
+        t1w, target, mask, supervised = self.volumes.float().unsqueeze(1).unsqueeze(1)
+        if position:
+            places = grid_coordinates(tuple(self.volumes.shape[1:]))
+            channels = position_channels(places, self.voxel_to_mni)
+            t1w = torch.cat([t1w, channels[None] * mask], dim=1)
         return {
-            "input": torch.cat([t1w[None], position * mask])[None],
-            "target": target[None, None],
-            "mask": mask[None, None],
+            "input": t1w,
+            "target": target,
+            "mask": mask,
+            "supervised": supervised,
+            "thickness": torch.tensor([self.thickness]),
         }
-
-
-def load_person(folder: Path, label: str) -> Person:
-    """Read a person's pair as ``bids-gan-model pairs`` wrote it.
-
-    Raises
-    ------
-    DataError
-        When a file is missing or the grids differ.
-    """
-    stem = folder / f"sub-{label}"
-    paths = [
-        stem / "anat" / f"sub-{label}_space-generator_desc-normalised_T1w.nii.gz",
-        stem / "dwi" / f"sub-{label}_space-generator_desc-pseudo_FA.nii.gz",
-        stem / "anat" / f"sub-{label}_space-generator_desc-brain_mask.nii.gz",
-    ]
-    try:
-        images = [nib.load(path) for path in paths]
-    except FileNotFoundError as error:
-        raise DataError(f"{error}; make the pairs first with `bids-gan-model pairs`") from None
-    for path, image in zip(paths, images, strict=True):
-        if image.shape != images[0].shape:
-            raise DataError(f"{path}: shape {image.shape}, but {paths[0].name} {images[0].shape}")
-    volumes = torch.stack(
-        [torch.as_tensor(np.asarray(i.dataobj, np.float32)).half() for i in images]
-    )
-    to_mni = np.loadtxt(stem / "anat" / f"sub-{label}_from-T1w_to-MNI_mode-points_xfm.txt")
-    return Person(volumes, to_mni @ images[0].affine)
 
 
 class PairPatches:
@@ -110,17 +92,22 @@ class PairPatches:
     batch : int
         Patches a step.
     seed : int
+    position : bool
+        Whether :func:`position_channels` are inputs beside the T1w.
     """
 
-    def __init__(self, people: list[Person], patch: int, batch: int, seed: int = 0):
+    def __init__(
+        self, people: list[Person], patch: int, batch: int, seed: int = 0, position: bool = True
+    ):
         self.people = people
+        self.position = position
         self.inside = [torch.nonzero(p.volumes[2, ::4, ::4, ::4] > 0).numpy() * 4 for p in people]
         self.patch = patch
         self.size = batch
         self.seed = seed
 
     def batch(self, step: int) -> dict[str, Tensor]:
-        """Batch of `step`: ``input`` (N, 4, p, p, p), ``target`` and ``mask`` (N, 1, p, p, p)."""
+        """Batch of `step`, see :meth:`bids_gan.gan.methods.paired.Paired.losses`."""
         rng = np.random.default_rng([self.seed, step])
         patches = [self._patch(rng) for _ in range(self.size)]
         return {key: torch.stack([p[key] for p in patches]) for key in patches[0]}
@@ -129,15 +116,23 @@ class PairPatches:
         index = int(rng.integers(len(self.people)))
         person = self.people[index]
         centre = self.inside[index][rng.integers(len(self.inside[index]))] + rng.uniform(-2, 2, 3)
-        coordinates = patch_coordinates(centre, random_matrix(rng), self.patch)
-        t1w, target, mask = sample(person.volumes, coordinates).split(1)
-        mask = (mask > 0.5).float()
+        if person.thickness == 1:
+            matrix = random_matrix(rng)
+        else:  # the slices must stay along the last axis, and whole
+            matrix = np.diag([rng.choice([-1.0, 1.0]), 1.0, 1.0])
+            centre = np.round(centre) + (self.patch - 1) % 2 / 2
+        coordinates = patch_coordinates(centre, matrix, self.patch)
+        t1w, target, mask, supervised = sample(person.volumes, coordinates).split(1)
+        mask, supervised = (mask > 0.5).float(), (supervised > 0.5).float()
         # the affine to the template is never exact
         place = coordinates + torch.as_tensor(rng.normal(0, 2.0, 3), dtype=torch.float32)
-        position = position_channels(place, person.voxel_to_mni)
-        t1w = random_appearance(t1w, rng) * float(np.exp(rng.uniform(-0.15, 0.15)))
+        channels = random_appearance(t1w, rng) * float(np.exp(rng.uniform(-0.15, 0.15)))
+        if self.position:
+            channels = torch.cat([channels, position_channels(place, person.voxel_to_mni)])
         return {
-            "input": torch.cat([t1w, position]) * mask,
+            "input": channels * mask,
             "target": target * mask,
             "mask": mask,
+            "supervised": supervised * mask,
+            "thickness": torch.tensor(person.thickness),
         }

@@ -1,0 +1,206 @@
+"""Pairs of a T1w and a measured image of the same person, aligned by a rigid transform."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from scipy import ndimage
+
+from bids_gan.anatomy.prepare import Anatomy
+from bids_gan.anatomy.segment import WHITE
+from bids_gan.errors import DataError
+from bids_gan.geometry import box_grid, resample, to_ras, voxel_sizes
+from bids_gan.images import check_volume
+from bids_gan.itk import read_affine, to_ants
+from bids_gan.pairs.store import Pair
+from bids_gan.synthesis.generate import appearance
+
+#: border around the brain, mm
+MARGIN = 4.0
+#: slices this much thicker than the pixels are supervised at their centres only
+THICK = 2.0
+
+
+def register_to_t1w(
+    image: np.ndarray, image_affine: np.ndarray, anatomy: Anatomy, spacing: float = 1.5
+) -> np.ndarray:
+    """Rigid transform between a measured image and the T1w of the same person.
+
+    Parameters
+    ----------
+    image : (I, J, K) array
+    image_affine : (4, 4) array
+    anatomy : Anatomy
+    spacing : float
+        Voxel size of the registration in mm.
+
+    Returns
+    -------
+    (4, 4) array
+        World of the T1w to world of the image, RAS+ mm.
+
+    Notes
+    -----
+    Mattes mutual information of the brains, started from the headers.
+    """
+    import ants
+
+    shape, grid = box_grid(anatomy.mask, anatomy.affine, spacing, 12.0)
+    brain = np.where(anatomy.mask, anatomy.t1w, 0)
+    near = ndimage.binary_dilation(anatomy.mask, iterations=6)
+    with tempfile.TemporaryDirectory() as folder:
+        result = ants.registration(
+            to_ants(resample(brain, anatomy.affine, shape, grid), grid),
+            to_ants(image, image_affine),
+            type_of_transform="Rigid",
+            initial_transform="Identity",
+            mask=to_ants(
+                (resample(near.astype(np.float32), anatomy.affine, shape, grid) > 0.5).astype(
+                    np.float32
+                ),
+                grid,
+            ),
+            outprefix=str(Path(folder) / "rigid_"),
+            aff_metric="mattes",
+            aff_random_sampling_rate=0.5,
+            aff_iterations=(500, 250, 100),
+            aff_shrink_factors=(4, 2, 1),
+            aff_smoothing_sigmas=(2, 1, 0),
+        )
+        return read_affine(Path(result["fwdtransforms"][0]))
+
+
+def slice_grid(
+    anatomy: Anatomy, image: nib.Nifti1Image, image_to_t1w: np.ndarray
+) -> tuple[tuple[int, int, int], np.ndarray, int, np.ndarray]:
+    """Grid on which training compares: 1 mm, along the slices of the measured image if thick.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    image : image
+        Measured, in RAS+ order, slices along the last axis.
+    image_to_t1w : (4, 4) array
+        World of the image to world of the T1w.
+
+    Returns
+    -------
+    shape, affine
+        In the world of the T1w.
+    thickness : int
+        Voxels of the grid that one slice covers.
+    centres : (K,) bool array
+        Planes of the grid at the centre of a slice.
+    """
+    zooms = voxel_sizes(image.affine)
+    if zooms[2] < THICK * min(zooms[:2]):
+        shape, grid = box_grid(anatomy.mask, anatomy.affine, 1.0, MARGIN)
+        return shape, grid, 1, np.ones(shape[2], bool)
+    thickness = max(round(float(zooms[2])), 1)
+    # the image's own axes, 1 mm in plane, one slice in `thickness` planes
+    step = np.array([1.0, 1.0, zooms[2] / thickness])
+    axes = (image_to_t1w @ image.affine)[:3, :3] / zooms * step
+    origin = (image_to_t1w @ image.affine)[:3, 3]
+    full = np.eye(4)
+    full[:3, :3], full[:3, 3] = axes, origin
+    voxels = np.linalg.inv(full) @ anatomy.affine
+    inside = nib.affines.apply_affine(voxels, np.argwhere(anatomy.mask[::2, ::2, ::2]) * 2)
+    low = np.floor(inside.min(0) - MARGIN).astype(int)
+    high = np.ceil(inside.max(0) + MARGIN).astype(int)
+    full[:3, 3] = nib.affines.apply_affine(full, low)
+    planes = np.arange(low[2], high[2] + 1)
+    held = (planes >= 0) & (planes <= (image.shape[2] - 1) * thickness)
+    return (
+        tuple(int(n) for n in high - low + 1),
+        full,
+        thickness,
+        (planes % thickness == 0) & held,
+    )
+
+
+def measured_pair(anatomy: Anatomy, img: nib.Nifti1Image, name: str, scale: str) -> Pair:
+    """Align a measured image with the T1w and put both on one grid.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    img : image
+        The measured image, any orientation.
+    name : str
+        Of the image, for error messages.
+    scale : {'white', 'none'}
+        Unit of the target: mean of white matter after N4, or as stored.
+
+    Raises
+    ------
+    DataError
+        When the image is unusable or shows nothing of the brain.
+    """
+    img = to_ras(check_volume(img, name))
+    data = np.asarray(img.dataobj, np.float32)
+    t1w_to_image = register_to_t1w(data, img.affine, anatomy)
+    image_to_t1w = np.linalg.inv(t1w_to_image)
+    if scale == "white":
+        data = data / white_level(data, img.affine, anatomy, t1w_to_image, name)
+    shape, grid, thickness, centres = slice_grid(anatomy, img, image_to_t1w)
+    onto = (shape, grid)
+    target = resample(data, img.affine, *onto, target_to_source=t1w_to_image)
+    seen = resample(np.ones_like(data), img.affine, *onto, target_to_source=t1w_to_image) > 0.99
+    mask = resample(anatomy.mask.astype(np.float32), anatomy.affine, *onto) > 0.5
+    t1w = np.maximum(resample(anatomy.t1w, anatomy.affine, *onto, order=3), 0)
+    supervised = mask & seen & centres
+    if supervised.sum() < 1000:
+        raise DataError(f"{name}: shows {supervised.sum()} voxels of the brain of its T1w")
+    return Pair(
+        np.where(mask, t1w, 0).astype(np.float32),
+        mask,
+        np.where(mask, target, 0).astype(np.float32),
+        supervised,
+        grid,
+        anatomy.to_mni,
+        thickness,
+        appearance(anatomy),
+    )
+
+
+def white_level(
+    data: np.ndarray, affine: np.ndarray, anatomy: Anatomy, t1w_to_image: np.ndarray, name: str
+) -> np.ndarray:
+    """Bias field of an image times its level in white matter.
+
+    Parameters
+    ----------
+    data : (I, J, K) array
+    affine : (4, 4) array
+    anatomy : Anatomy
+    t1w_to_image : (4, 4) array
+        World of the T1w to world of the image.
+    name : str
+        Of the image, for error messages.
+
+    Returns
+    -------
+    (I, J, K) array
+    """
+    import ants
+
+    image_to_t1w = np.linalg.inv(t1w_to_image)
+    onto = (data.shape, affine)
+    brain = resample(
+        anatomy.mask.astype(np.float32), anatomy.affine, *onto, target_to_source=image_to_t1w
+    )
+    white = anatomy.white * (anatomy.tissue == WHITE)
+    white = resample(white, anatomy.affine, *onto, target_to_source=image_to_t1w) > 0.9
+    if white.sum() < 100:
+        raise DataError(f"{name}: does not overlap the white matter of its T1w")
+    field = ants.n4_bias_field_correction(
+        to_ants(np.maximum(data, 1e-3), affine),
+        mask=to_ants((brain > 0.5).astype(np.float32), affine),
+        shrink_factor=2,
+        convergence={"iters": [40, 40, 30], "tol": 1e-5},
+        return_bias_field=True,
+    ).numpy()
+    return field * np.median((data / field)[white])

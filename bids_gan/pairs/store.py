@@ -1,0 +1,138 @@
+"""A training pair as files: named, sidecarred, whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from bids_gan.errors import DataError
+
+#: target -> folder and suffix of its files
+TARGETS = {
+    "FA": ("dwi", "FA"),
+    "T2w": ("anat", "T2w"),
+    "FDG": ("pet", "pet"),
+    "CT": ("ct", "ct"),
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One person's pair on a 1 mm grid around the brain, axes closest to RAS+.
+
+    Attributes
+    ----------
+    t1w : (I, J, K) float32 array
+        White matter near 1, zero outside the brain.
+    mask : (I, J, K) bool array
+        Brain.
+    target : (I, J, K) float32 array
+        In units of the generator's output.
+    supervised : (I, J, K) bool array
+        Where the target was measured: all of the mask, or the planes at slice centres.
+    affine : (4, 4) array
+        Voxel to world of the T1w (mm).
+    to_mni : (4, 4) array
+        World to MNI world (mm).
+    thickness : int
+        Voxels along the last axis that one slice of the target averages.
+    appearance : dict
+        See :func:`bids_gan.synthesis.generate.appearance`.
+    """
+
+    t1w: np.ndarray
+    mask: np.ndarray
+    target: np.ndarray
+    supervised: np.ndarray
+    affine: np.ndarray
+    to_mni: np.ndarray
+    thickness: int
+    appearance: dict[str, float]
+
+
+def write_pair(folder: Path, label: str, target: str, pair: Pair, card: Mapping) -> None:
+    """Write a pair; the JSON file comes last, its presence says that the pair is whole.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the training data.
+    label : str
+        Of the participant.
+    target : str
+        One of :data:`TARGETS`.
+    pair : Pair
+    card : mapping
+        Where the target comes from; ``Synthetic`` says whether it is a pseudo-target.
+    """
+    person = folder / f"sub-{label}"
+    kind, suffix = TARGETS[target]
+    volumes = {
+        ("anat", "desc-normalised_T1w"): pair.t1w,
+        ("anat", "desc-brain_mask"): pair.mask.astype(np.uint8),
+        (kind, f"desc-target_{suffix}"): pair.target,
+        (kind, "desc-supervised_mask"): pair.supervised.astype(np.uint8),
+    }
+    for (kind, name), data in volumes.items():
+        (person / kind).mkdir(parents=True, exist_ok=True)
+        path = person / kind / f"sub-{label}_space-generator_{name}.nii.gz"
+        nib.save(nib.Nifti1Image(data, pair.affine), path)
+    text = {
+        **card,
+        "Target": target,
+        "SliceThickness": pair.thickness,
+        "T1wToMNI": pair.to_mni.tolist(),
+        "Appearance": pair.appearance,
+    }
+    temporary = person / "pair.part"
+    temporary.write_text(json.dumps(text, indent=2))
+    os.replace(temporary, person / "pair.json")
+
+
+def is_whole(folder: Path, label: str) -> bool:
+    """Whether the pair was written to its end."""
+    return (folder / f"sub-{label}" / "pair.json").exists()
+
+
+def read_pair(folder: Path, label: str) -> Pair:
+    """Read what :func:`write_pair` wrote.
+
+    Raises
+    ------
+    DataError
+        When a file is missing or the grids differ.
+    """
+    person = folder / f"sub-{label}"
+    try:
+        text = json.loads((person / "pair.json").read_text())
+        kind, suffix = TARGETS[text["Target"]]
+        names = [
+            ("anat", "desc-normalised_T1w"),
+            ("anat", "desc-brain_mask"),
+            (kind, f"desc-target_{suffix}"),
+            (kind, "desc-supervised_mask"),
+        ]
+        paths = [person / k / f"sub-{label}_space-generator_{n}.nii.gz" for k, n in names]
+        images = [nib.load(path) for path in paths]
+    except FileNotFoundError as error:
+        raise DataError(f"{error}; make the pairs first with `bids-gan-model pairs`") from None
+    for path, image in zip(paths, images, strict=True):
+        if image.shape != images[0].shape:
+            raise DataError(f"{path}: shape {image.shape}, but {paths[0].name} {images[0].shape}")
+    t1w, mask, target, supervised = (np.asarray(i.dataobj, np.float32) for i in images)
+    return Pair(
+        t1w,
+        mask > 0.5,
+        target,
+        supervised > 0.5,
+        images[0].affine,
+        np.array(text["T1wToMNI"]),
+        int(text["SliceThickness"]),
+        text["Appearance"],
+    )
