@@ -66,6 +66,21 @@ def get_parser() -> argparse.ArgumentParser:
     )
     _add_device(train)
 
+    finetune = commands.add_parser(
+        "finetune", help="train a model further on your scanner's pairs"
+    )
+    finetune.add_argument("model", help="name, or path of a .safetensors file")
+    finetune.add_argument("--data", type=Path, required=True, help="folder of pairs")
+    finetune.add_argument("--people", nargs="+", required=True, help="labels to learn from")
+    finetune.add_argument("--validation", nargs="+", default=(), help="labels to pick the best by")
+    finetune.add_argument("--output", type=Path, required=True, help="folder of the run")
+    finetune.add_argument(
+        "--layers", default="all", choices=("all", "decoder", "head", "statistics")
+    )
+    finetune.add_argument("--steps", type=int, default=300)
+    finetune.add_argument("--learning-rate", type=float, default=3e-4)
+    _add_device(finetune)
+
     evaluate = commands.add_parser(
         "evaluate", help="synthetic images against the truth, beside baselines"
     )
@@ -161,6 +176,25 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
+def _finetune(options: argparse.Namespace) -> int:
+    from bids_gan.models.finetune import finetune, finetune_recipe
+    from bids_gan.models.registry import find_card
+
+    parent = find_card(options.model)
+    recipe = finetune_recipe(
+        parent,
+        options.people,
+        validation=options.validation,
+        layers=options.layers,
+        steps=options.steps,
+        learning_rate=options.learning_rate,
+    )
+    with _processes(options) as device:
+        card = finetune(parent, options.data, options.output, recipe, device)
+    print(f"wrote {card.weights}")
+    return 0
+
+
 def _evaluate(options: argparse.Namespace) -> int:
     from bids_gan.evaluate.synthesis import evaluate
     from bids_gan.evaluate.table import markdown
@@ -220,6 +254,7 @@ COMMANDS = {
     "pairs": _pairs,
     "simulate": _simulate,
     "train": _train,
+    "finetune": _finetune,
     "evaluate": _evaluate,
     "list": _list,
     "show": _show,

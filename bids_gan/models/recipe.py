@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -94,7 +96,13 @@ def run_recipe(
 def train_network(
     network, recipe: dict, folders: Folders, folder: Path, card: dict, device: str = "cpu"
 ) -> Card:
-    """Train a network, new or not, by a recipe and write it as ``<Name of the card>``."""
+    """Train a network, new or not, by a recipe and write it as ``<Name of the card>``.
+
+    Raises
+    ------
+    UsageError
+        When `folder` holds the run of another recipe.
+    """
     try:
         settings = TrainingSettings(
             **{k: v for k, v in recipe["training"].items() if k != "learning_rate"},
@@ -104,6 +112,7 @@ def train_network(
         raise UsageError(f"recipe {recipe['name']}, [training]: {error}") from None
     method = make_method(network, recipe)
     batches, validation = training_data(recipe, folders)
+    _keep_recipe(folder, recipe)
     average = train(method, batches, validation, folder, settings, device)
     average = getattr(average, "there", average)  # the wanted one of CycleGAN's two generators
     path = folder / f"{card['Name']}.safetensors"
@@ -111,6 +120,31 @@ def train_network(
         save_model(average, path, card)
     distributed.wait_for_all()
     return read_card(path.with_suffix(".json"))
+
+
+def _keep_recipe(folder: Path, recipe: dict) -> None:
+    """Write the recipe beside its checkpoints, which those of another must not resume."""
+    path = folder / "recipe.json"
+    now = json.loads(json.dumps(recipe))
+    if path.exists():
+        before = json.loads(path.read_text())
+        # a run may be made longer
+        training = {**before["training"], **_length(now)}
+        others = [k for k in now | before if k != "training" and now.get(k) != before.get(k)]
+        if others or training != now["training"]:
+            raise UsageError(
+                f"{folder}: holds a run of another recipe ({', '.join(others) or 'training'} "
+                f"differs from {path.name}); give another --output"
+            )
+    if distributed.rank() == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".part")
+        temporary.write_text(json.dumps(now, indent=2) + "\n")
+        os.replace(temporary, path)
+
+
+def _length(recipe: dict) -> dict:
+    return {k: v for k, v in recipe["training"].items() if k in ("steps", "minutes")}
 
 
 def make_method(network, recipe: dict) -> Method:

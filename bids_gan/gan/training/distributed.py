@@ -117,11 +117,7 @@ def average_gradients(module: nn.Module) -> None:
 
 @torch.no_grad()
 def copy_from_first(tensors: Iterable[Tensor]) -> None:
-    """Overwrite tensors by those of the first process.
-
-    Buffers (running statistics, vectors of the spectral norm) are copied at every step, so that
-    processes on unlike processors do not drift apart.
-    """
+    """Overwrite tensors by those of the first process."""
     if world_size() == 1:
         return
     kinds: dict[torch.dtype, list[Tensor]] = {}
@@ -165,16 +161,22 @@ class SynchronisedBatchNorm3d(nn.BatchNorm3d):
         axes, shape = (0, 2, 3, 4), (1, -1, 1, 1, 1)
         with torch.autocast(x.device.type, enabled=False):
             values = x.float()
-            # mean first, then squares about it: their difference would cancel in fp32
-            mean = _SumOverProcesses.apply(values.mean(axes)) / world_size()
-            centred = values - mean.view(shape)
-            variance = _SumOverProcesses.apply(centred.square().mean(axes)) / world_size()
+            variances, means = torch.var_mean(values, axes, correction=0)
+            own = torch.stack([means, variances])
+            # each process fills its own row of a table, and the sum has all rows
+            table = torch.stack(
+                [own if r == rank() else torch.zeros_like(own) for r in range(world_size())]
+            )
+            means, variances = _SumOverProcesses.apply(table).unbind(1)
+            mean = means.mean(0)
+            variance = (variances + (means - mean).square()).mean(0)
             count = world_size() * x.numel() / x.shape[1]
             with torch.no_grad():
                 self.running_mean.lerp_(mean, self.momentum)
                 self.running_var.lerp_(variance * count / (count - 1), self.momentum)
                 self.num_batches_tracked += 1
             scale = self.weight * torch.rsqrt(variance + self.eps)
+            centred = values - mean.view(shape)
             return (centred * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
 
 

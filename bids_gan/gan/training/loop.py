@@ -187,7 +187,6 @@ class _Run:
             module.train()
             if self.position >= settings.freeze_statistics:
                 freeze_batch_norm(module)
-            distributed.copy_from_first(module.buffers())
         for key, value in self._descend(distributed.share_of_batch(batch)).items():
             self.recent[key] = 0.96 * self.recent.get(key, value) + 0.04 * value
         self._update_average()
@@ -299,6 +298,9 @@ class _Run:
 
     def save(self) -> None:
         """Write a checkpoint."""
+        for module in self.method.modules.values():
+            # unlike processors drift apart by rounding; a resumed run would not know
+            distributed.copy_from_first(module.state_dict().values())
         own = {k: part.state_dict() for k, part in getattr(self.method, "state", {}).items()}
         own = distributed.gather(own)
         if not self.first:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import tiny
 import torch
+import torch._dynamo  # or each child would import it, for its optimisers
 
 from bids_gan.gan.training.loop import train
 

@@ -36,11 +36,11 @@ def losses(folder):
 
 def test_loss_curve_of_one_process_with_twice_the_batch(runs):
     one, two = losses(runs / "one"), losses(runs / "two")
-    assert len(one) == 8
+    assert len(one) == 6
     assert "critic" in one[-1]
     for a, b in zip(one, two, strict=True):
-        # sums of float32 in another order, amplified by Adam's first steps
-        assert b == pytest.approx(a, rel=2e-3, abs=2e-4)
+        # the same sums of float32 in another order
+        assert b == pytest.approx(a, rel=1e-4, abs=1e-4)
 
 
 def test_processes_hold_the_same_weights(runs):
