@@ -49,8 +49,7 @@ class _View:
         volume = np.asarray(to_ras(nib.Nifti1Image(data.astype(np.float32), self.affine)).dataobj)
         box = [slice(a, b) for a, b in zip(self.low, self.high, strict=True)]
         return [
-            volume[tuple([*box[:axis], self.middle[axis], *box[axis + 1 :]])].T
-            for axis, _, _ in PLANES
+            volume[(*box[:axis], self.middle[axis], *box[axis + 1 :])].T for axis, _, _ in PLANES
         ]
 
 

@@ -47,7 +47,7 @@ def results():
 
 
 def test_slices_are_averaged_over_their_thickness_once():
-    """A ramp keeps its mean; a wave of the slice's thickness vanishes; thin axes are left alone."""
+    """A ramp keeps its mean; a wave as long as the slice vanishes; thin axes stay."""
     shape, affine = (24, 24, 96), np.diag([1.0, 1, 1, 1])
     k = np.arange(96)
     image = np.broadcast_to(k + 10 * np.sin(2 * np.pi * k / 6), shape).astype(np.float32)
