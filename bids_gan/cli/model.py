@@ -36,9 +36,29 @@ def get_parser() -> argparse.ArgumentParser:
     )
     pairs.add_argument("--participant-label", nargs="+", default=None)
 
+    simulate = commands.add_parser(
+        "simulate", help="BIDS dataset of simulated people, with the truth behind the images"
+    )
+    simulate.add_argument("label_maps", type=Path, help="folder of whole-head label maps, 1 mm")
+    simulate.add_argument("output_dir", type=Path)
+    simulate.add_argument("--people", type=int, default=200)
+    simulate.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
+    simulate.add_argument(
+        "--contrasts",
+        nargs="+",
+        default=["T1w", "T2w"],
+        help="T1w (default), T2w (default), PDw, FLAIR, b0 (distorted EPI), FDG, CT, FA",
+    )
+    simulate.add_argument("--spacing", type=float, default=1.0, help="voxel size in mm")
+    simulate.add_argument(
+        "--artefacts", type=float, default=0.5, help="0 (clean images) to 1 (default: 0.5)"
+    )
+    simulate.add_argument("--jobs", type=int, default=1, help="processes; each needs 2 GB at 1 mm")
+
     train = commands.add_parser("train", help="train a model by a recipe")
     train.add_argument("recipe", help="name of a recipe of the package, or a TOML file")
-    train.add_argument("--data", type=Path, required=True, help="training data folder")
+    train.add_argument("--data", type=Path, help="pairs, as `bids-gan-model pairs` wrote them")
+    train.add_argument("--label-maps", type=Path, help="whole-head label maps")
     train.add_argument("--output", type=Path, required=True, help="folder of the run")
     train.add_argument("--steps", type=int, default=None, help="instead of the recipe's number")
     train.add_argument(
@@ -95,6 +115,16 @@ def _pairs(options: argparse.Namespace) -> int:
     return 0
 
 
+def _simulate(options: argparse.Namespace) -> int:
+    from bids_gan.simulate.dataset import simulate_dataset
+    from bids_gan.simulate.scans import Request
+
+    contrasts = tuple(dict.fromkeys(options.contrasts))
+    request = Request(options.seed, contrasts, options.spacing, options.artefacts)
+    simulate_dataset(options.label_maps, options.output_dir, options.people, request, options.jobs)
+    return 0
+
+
 def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     parser.add_argument("--threads", type=int, default=None, help="processor threads")
@@ -115,12 +145,13 @@ def _processes(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _train(options: argparse.Namespace) -> int:
+    from bids_gan.models.data import Folders
     from bids_gan.models.recipe import read_recipe, run_recipe
 
     with _processes(options) as device:
         card = run_recipe(
             read_recipe(options.recipe),
-            options.data,
+            Folders(options.data, options.label_maps),
             options.output,
             steps=options.steps,
             minutes=options.minutes,
@@ -187,6 +218,7 @@ def _show(options: argparse.Namespace) -> int:
 
 COMMANDS = {
     "pairs": _pairs,
+    "simulate": _simulate,
     "train": _train,
     "evaluate": _evaluate,
     "list": _list,

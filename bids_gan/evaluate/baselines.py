@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bids_gan.anatomy.segment import CSF
 from bids_gan.evaluate.case import Case
-from bids_gan.pairs.template import warp_template
+from bids_gan.pairs.template import pseudo_fa, tissue_components, warp_templates
 
 #: points of the histograms that are matched
 QUANTILES = np.linspace(0, 1, 257)
@@ -71,11 +72,15 @@ def baseline_images(
     if target == "FA":
         images["P(white) alone"] = case.on_grid(case.anatomy.white, case.anatomy.affine)
     if template is not None:
-        warped = warp_template(template, case.anatomy, head=True)
-        images["warped template"] = case.on_grid(warped, case.anatomy.affine)
-        if target == "FA":
-            product = warped * case.anatomy.white
-            images["warped template × P(white)"] = case.on_grid(product, case.anatomy.affine)
+        anatomy = case.anatomy
+        components = tissue_components(template) if target == "FA" else ()
+        warped, *parts = warp_templates([template, *components], anatomy, head=True)
+        images["warped template"] = case.on_grid(warped, anatomy.affine)
+        if parts:
+            product = warped * anatomy.white
+            images["warped template × P(white)"] = case.on_grid(product, anatomy.affine)
+            teacher = pseudo_fa(*parts, anatomy.white, anatomy.tissue == CSF) * anatomy.mask
+            images["pseudo-target"] = case.on_grid(teacher, anatomy.affine)
     intensity, own = intensity_on_grid(case), scored_voxels([case])
     sources = {"fitted to this very person": own}
     if training is not None:

@@ -135,4 +135,5 @@ class Synthesise(SimpleInterface):
     def _on(target, data, affine):
         from bids_gan.geometry import resample
 
-        return resample(data, affine, target.shape, target.affine)
+        # outside of what was synthesised there is nothing: zero, or air in a CT
+        return resample(data, affine, target.shape, target.affine, mode="nearest")

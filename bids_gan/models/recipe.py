@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import statistics
 import sys
 from pathlib import Path
 
-from bids_gan.errors import DataError, UsageError
+from bids_gan.errors import UsageError
 from bids_gan.gan.methods.cyclegan import CycleGAN
 from bids_gan.gan.methods.paired import Paired
 from bids_gan.gan.methods.pix2pix import Pix2Pix
@@ -16,12 +14,10 @@ from bids_gan.gan.networks.factory import build_network
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
 from bids_gan.gan.training import distributed
 from bids_gan.gan.training.loop import train
-from bids_gan.gan.training.pairs import PairPatches, Person
+from bids_gan.gan.training.method import Method
 from bids_gan.gan.training.settings import TrainingSettings
-from bids_gan.gan.training.unpaired import UnpairedPatches
+from bids_gan.models.data import Folders, range_seen, training_data
 from bids_gan.models.registry import Card, read_card, save_model
-from bids_gan.pairs.store import read_pair
-from bids_gan.simulate.labels import LabelPatches, load_label_map
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,6 +25,8 @@ else:
     import tomli as tomllib
 
 FOLDER = Path(__file__).parent / "recipes"
+#: tables of a recipe that the card repeats
+_IN_CARD = {"output": "Output", "people": "People", "label_maps": "LabelMaps"}
 
 
 def read_recipe(name_or_path: str) -> dict:
@@ -52,7 +50,7 @@ def read_recipe(name_or_path: str) -> dict:
 
 def run_recipe(
     recipe: dict,
-    data: Path,
+    folders: Folders,
     folder: Path,
     *,
     steps: int | None = None,
@@ -65,8 +63,8 @@ def run_recipe(
     ----------
     recipe : dict
         See :func:`read_recipe`.
-    data : Path
-        Label maps, or a folder that ``bids-gan-model pairs`` wrote.
+    folders : Folders
+        Where the training data are.
     folder : Path
         Receives log, checkpoints, weights and card; a run that was stopped continues there.
     steps : int, optional
@@ -88,39 +86,24 @@ def run_recipe(
         "training": recipe["training"] | {k: v for k, v in given.items() if v is not None},
     }
     card = _card(recipe)
-    if recipe["data"]["kind"] == "pairs":
-        card["RangeSeen"] = range_seen(data, recipe["people"]["train"])
-    return train_network(network, recipe, data, folder, card, device)
+    if "people" in recipe:
+        card["RangeSeen"] = range_seen(folders.pairs, recipe["people"]["train"])
+    return train_network(network, recipe, folders, folder, card, device)
 
 
 def train_network(
-    network, recipe: dict, data: Path, folder: Path, card: dict, device: str = "cpu"
+    network, recipe: dict, folders: Folders, folder: Path, card: dict, device: str = "cpu"
 ) -> Card:
     """Train a network, new or not, by a recipe and write it as ``<Name of the card>``."""
-    training = dict(recipe["training"])
-    options = {k: training.pop(k) for k in ("learning_rate",) if k in training}
     try:
-        settings = TrainingSettings(**training, seed=recipe["seed"])
+        settings = TrainingSettings(
+            **{k: v for k, v in recipe["training"].items() if k != "learning_rate"},
+            seed=recipe["seed"],
+        )
     except TypeError as error:
         raise UsageError(f"recipe {recipe['name']}, [training]: {error}") from None
-    adversarial = recipe.get("adversarial")
-    if recipe["method"] == "segmentation":
-        method = Segmentation(network, **options)
-        batches, validation = _label_data(recipe, data)
-    elif recipe["method"] == "paired":
-        if adversarial:
-            options |= {
-                "discriminator": PatchDiscriminator(2, base=adversarial["base"]),
-                "adversarial_weight": adversarial["weight"],
-                "adversarial_start": adversarial["start"],
-            }
-        method = Paired(network, **options)
-        batches, validation = _pair_data(recipe, data)
-    elif recipe["method"] in ("pix2pix", "cyclegan"):
-        method = _classical(network, recipe, **options)
-        batches, validation = _pair_data(recipe, data)
-    else:
-        raise UsageError(f"recipe {recipe['name']}: unknown method {recipe['method']!r}")
+    method = make_method(network, recipe)
+    batches, validation = training_data(recipe, folders)
     average = train(method, batches, validation, folder, settings, device)
     average = getattr(average, "there", average)  # the wanted one of CycleGAN's two generators
     path = folder / f"{card['Name']}.safetensors"
@@ -130,10 +113,34 @@ def train_network(
     return read_card(path.with_suffix(".json"))
 
 
+def make_method(network, recipe: dict) -> Method:
+    """Method of a recipe, to train `network` with.
+
+    Raises
+    ------
+    UsageError
+    """
+    options = {k: v for k, v in recipe["training"].items() if k == "learning_rate"}
+    if recipe["method"] == "segmentation":
+        return Segmentation(network, **options)
+    options["value_range"] = recipe["output"]["range"]
+    if recipe["method"] in {"pix2pix", "cyclegan"}:
+        return _classical(network, recipe, **options)
+    if recipe["method"] != "paired":
+        raise UsageError(f"recipe {recipe['name']}: unknown method {recipe['method']!r}")
+    if adversarial := recipe.get("adversarial"):
+        options |= {
+            "discriminator": PatchDiscriminator(2, base=adversarial["base"]),
+            "adversarial_weight": adversarial["weight"],
+            "adversarial_start": adversarial["start"],
+        }
+    return Paired(network, **options)
+
+
 def _classical(network, recipe: dict, **options) -> Pix2Pix | CycleGAN:
     """Method of the classical baselines, with its other networks."""
     base = recipe["adversarial"]["base"]
-    options |= {"value_range": recipe["value_range"], "tile": recipe["data"]["patch"]}
+    options["tile"] = recipe["data"]["patch"]
     if recipe["method"] == "pix2pix":
         channels = recipe["network"]["in_channels"]
         critic = PatchDiscriminator(2, base)
@@ -143,62 +150,9 @@ def _classical(network, recipe: dict, **options) -> Pix2Pix | CycleGAN:
     return CycleGAN(network, back, *critics, **options)
 
 
-def _label_data(recipe: dict, data: Path):
-    def maps(group: str):
-        return [
-            load_label_map(_one(data, f"*seg_{person}.nii.gz"))
-            for person in recipe["people"][group]
-        ]
-
-    options = recipe["data"]
-    spacing, seed = options["spacing"], recipe["seed"]
-    patches = LabelPatches(maps("train"), options["patch"], options["batch"], spacing, seed)
-    unseen = LabelPatches(maps("validation"), 96, 1, spacing, seed + 1)
-    return patches.batch, lambda: (unseen.batch(step) for step in range(8))
-
-
-def _pair_data(recipe: dict, data: Path):
-    def people(group: str):
-        return [_person(data, label) for label in recipe["people"][group]]
-
-    train_people = people("train")
-    sampling = (recipe["data"]["patch"], recipe["data"]["batch"], recipe["seed"])
-    if recipe["method"] == "cyclegan":
-        patches = UnpairedPatches(train_people, train_people, *sampling)
-    else:
-        patches = PairPatches(train_people, *sampling)
-    unseen = people("validation")
-    return patches.batch, lambda: (person.whole() for person in unseen)
-
-
-def _person(data: Path, label: str) -> Person:
-    pair = read_pair(data, label)
-    volumes = [pair.t1w, pair.target, pair.mask, pair.supervised]
-    return Person.of(volumes, pair.to_mni @ pair.affine, pair.thickness)
-
-
-def range_seen(data: Path, labels: list[str]) -> dict[str, list[float]]:
-    """Mean and standard deviation of what the inputs looked like; at least 10 % of the mean."""
-    people = [json.loads((data / f"sub-{k}" / "pair.json").read_text()) for k in labels]
-    result = {}
-    for name in people[0]["Appearance"]:
-        values = [person["Appearance"][name] for person in people]
-        mean = statistics.fmean(values)
-        result[name] = [round(mean, 4), round(max(statistics.pstdev(values), 0.1 * mean), 4)]
-    return result
-
-
-def _one(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
-        raise DataError(f"{folder}: {len(found)} files match {pattern}, one is needed")
-    return found[0]
-
-
 def _card(recipe: dict) -> dict:
     from bids_gan import __version__
 
-    budget = {"Minutes": recipe["training"]["minutes"]} if "minutes" in recipe["training"] else {}
     return {
         "Name": recipe["name"],
         "Version": __version__,
@@ -208,9 +162,9 @@ def _card(recipe: dict) -> dict:
         "Method": recipe["method"],
         "Seed": recipe["seed"],
         "Steps": recipe["training"]["steps"],
-        **budget,
-        "Sampling": recipe["data"],
-        "ValueRange": recipe.get("value_range", "fraction"),
-        "People": recipe["people"],
+        **({"Minutes": recipe["training"]["minutes"]} if "minutes" in recipe["training"] else {}),
+        **{name: recipe[key] for key, name in _IN_CARD.items() if key in recipe},
         **recipe.get("card", {}),
+        # all that fine-tuning needs to know
+        "Recipe": {k: v for k, v in recipe.items() if k != "card"},
     }

@@ -25,7 +25,7 @@ class Card:
     ----------
     name, version : str
     target : str
-        Contrast it makes (``FA``), or ``mask`` for the brain-mask network.
+        Contrast it makes (``FA``), or ``anatomy`` for the anatomy network.
     inputs : tuple of str
     network : dict
         Arguments of the network class.
@@ -92,7 +92,9 @@ def released_cards() -> list[Card]:
 
 def available_targets() -> tuple[str, ...]:
     """Contrasts that a released model can make."""
-    return tuple(card.target for card in released_cards() if card.target != "mask")
+    return tuple(
+        card.target for card in released_cards() if card.target not in {"anatomy", "mask"}
+    )
 
 
 def find_card(name_or_path: str) -> Card:

@@ -10,8 +10,6 @@ import functools
 
 import numpy as np
 
-from bids_gan.simulate.labels import BRAIN_LABELS
-
 TABLE_SIZE = 1024
 
 TISSUES = (
@@ -19,6 +17,16 @@ TISSUES = (
     "mucosa", "cortical bone", "marrow", "vitreous",
 )  # fmt: skip
 
+#: Left and right have one value here, see :func:`bids_gan.simulate.labels.load_label_map`.
+LABEL_NAMES = {
+    0: "air", 2: "cerebral white matter", 3: "cerebral cortex", 4: "lateral ventricle",
+    5: "inferior lateral ventricle", 7: "cerebellar white matter", 8: "cerebellar cortex",
+    10: "thalamus", 11: "caudate", 12: "putamen", 13: "pallidum", 14: "third ventricle",
+    15: "fourth ventricle", 16: "brainstem", 17: "hippocampus", 18: "amygdala",
+    24: "fluid over the brain", 25: "white matter along the ventricles",
+    26: "accumbens", 28: "ventral diencephalon", 30: "vessel", 72: "fifth ventricle",
+    85: "optic chiasm", 136: "behind the thalamus (left)", 163: "behind the thalamus (right)",
+}  # fmt: skip
 #: Values from 500 on, told from where they lie in the label maps (see ``docs/simulation.md``).
 OUTSIDE_LABELS = {
     502: "arteries of the neck and the skull base",
@@ -34,6 +42,8 @@ OUTSIDE_LABELS = {
     530: "optic nerve",
 }
 SOFT_TISSUE = 507
+#: what :mod:`bids_gan.simulate.head` divides soft tissue into; no label map holds these values
+SOFT_FAT, SOFT_MUSCLE = 540, 541
 
 _WHITE = {"white": 1.0}
 _GREY = {"grey": 1.0}
@@ -56,6 +66,7 @@ _COMPOSITION = {
     508: {"muscle": 1.0}, 509: {"mucosa": 1.0}, 511: {"skin": 1.0},
     512: {"white": 0.7, "grey": 0.3}, 514: {"blood": 1.0}, 515: {"cortical bone": 1.0},
     516: {"marrow": 0.75, "cortical bone": 0.25}, 530: _WHITE,
+    SOFT_FAT: {"fat": 0.95, "muscle": 0.05}, SOFT_MUSCLE: {"muscle": 0.92, "fat": 0.08},
 }  # fmt: skip
 
 
@@ -69,8 +80,6 @@ def label_composition() -> np.ndarray:
         Row: label value, column: tissue in the order of `TISSUES`. Rows sum to one; values that
         no label map holds are air.
     """
-    missing = (set(BRAIN_LABELS) | set(OUTSIDE_LABELS)) - set(_COMPOSITION)
-    assert not missing, f"labels without composition: {sorted(missing)}"
     table = np.zeros((TABLE_SIZE, len(TISSUES)))
     table[:, TISSUES.index("air")] = 1.0
     for label, parts in _COMPOSITION.items():

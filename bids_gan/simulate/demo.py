@@ -6,7 +6,6 @@ the same seed.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from bids_gan.diffusion.gradients import Gradients, format_bvals, format_bvecs, 
 from bids_gan.diffusion.rigid import rigid_matrix
 from bids_gan.geometry import pe_axis_sign, resample
 from bids_gan.simulate.epi import random_directions, simulate_dwi, susceptibility_field
+from bids_gan.simulate.files import write_image, write_json, write_text
 from bids_gan.simulate.person import Person, simulate_person
 
 DATASET_NAME = "bids-gan demo"
@@ -210,7 +210,7 @@ def _gradients(affine: np.ndarray) -> Gradients:
 
 
 def _write_raw(folder, person, scan, series, gradients, pe_direction, label) -> None:
-    _write_json(
+    write_json(
         folder / "dataset_description.json",
         {
             "Name": DATASET_NAME,
@@ -220,14 +220,14 @@ def _write_raw(folder, person, scan, series, gradients, pe_direction, label) -> 
             "Authors": ["The bids-gan developers"],
         },
     )
-    _write_text(folder / "README.md", README)
+    write_text(folder / "README.md", README)
     anat = folder / "sub-01" / "anat" / "sub-01_T1w"
-    _write_image(anat, np.round(person.t1w).astype(np.int16), person.affine)
-    _write_json(anat, {"MagneticFieldStrength": 3, "Manufacturer": "simulated"})
+    write_image(anat, np.round(person.t1w).astype(np.int16), person.affine)
+    write_json(anat, {"MagneticFieldStrength": 3, "Manufacturer": "simulated"})
     dwi = folder / "sub-01" / "dwi" / f"sub-01_dir-{label}_dwi"
-    _write_image(dwi, np.round(series).astype(np.int16), scan.affine)
+    write_image(dwi, np.round(series).astype(np.int16), scan.affine)
     axis, _ = pe_axis_sign(pe_direction)
-    _write_json(
+    write_json(
         dwi,
         {
             "MagneticFieldStrength": 3,
@@ -239,12 +239,12 @@ def _write_raw(folder, person, scan, series, gradients, pe_direction, label) -> 
             "EffectiveEchoSpacing": round(READOUT_TIME / (scan.mask.shape[axis] - 1), 9),
         },
     )
-    _write_text(dwi.with_suffix(".bval"), format_bvals(gradients))
-    _write_text(dwi.with_suffix(".bvec"), format_bvecs(gradients))
+    write_text(dwi.with_suffix(".bval"), format_bvals(gradients))
+    write_text(dwi.with_suffix(".bvec"), format_bvecs(gradients))
 
 
 def _write_truth(folder, person, scan, field, label) -> None:
-    _write_json(
+    write_json(
         folder / "dataset_description.json",
         {
             "Name": f"{DATASET_NAME}: truth",
@@ -255,8 +255,8 @@ def _write_truth(folder, person, scan, field, label) -> None:
             "GeneratedBy": [{"Name": "bids-gan-demo"}],
         },
     )
-    _write_text(folder / "README.md", TRUTH_README)
-    _write_text(folder / ".bidsignore", "*_xfm.*\n")
+    write_text(folder / "README.md", TRUTH_README)
+    write_text(folder / ".bidsignore", "*_xfm.*\n")
     dwi, fmap = folder / "sub-01" / "dwi", folder / "sub-01" / "fmap"
     run = f"sub-01_dir-{label}"
     stripped = {"SkullStripped": True}
@@ -273,33 +273,14 @@ def _write_truth(folder, person, scan, field, label) -> None:
             {"SpatialReference": "bids:raw:sub-01/anat/sub-01_T1w.nii.gz"},
         ),
     ):
-        _write_image(path, data.astype(np.float32), affine)
-        _write_json(path, stripped | sidecar)
-    _write_image(dwi / f"{run}_desc-brain_mask", mask.astype(np.uint8), scan.affine)
-    _write_json(dwi / f"{run}_desc-brain_mask", {"Type": "Brain"})
-    _write_json(
+        write_image(path, data.astype(np.float32), affine)
+        write_json(path, stripped | sidecar)
+    write_image(dwi / f"{run}_desc-brain_mask", mask.astype(np.uint8), scan.affine)
+    write_json(dwi / f"{run}_desc-brain_mask", {"Type": "Brain"})
+    write_json(
         dwi / f"{run}_from-dwi_to-T1w_mode-image_xfm",
         {
             "Description": "From world of the diffusion series to world of the T1w (RAS+ mm)",
             "Matrix": scan.dwi_to_t1w.round(9).tolist(),
         },
     )
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-
-
-def _write_json(stem: Path, content: dict) -> None:
-    _write_text(stem.with_suffix(".json"), json.dumps(content, indent=2) + "\n")
-
-
-def _write_image(stem: Path, data: np.ndarray, affine: np.ndarray) -> None:
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    img = nib.Nifti1Image(data, affine)
-    img.header.set_xyzt_units("mm", "sec")
-    img.set_sform(affine, 1)
-    img.set_qform(affine, 1)
-    # nibabel writes no time stamp into the gzip header, so equal images are equal files
-    nib.save(img, stem.with_suffix(".nii.gz"))

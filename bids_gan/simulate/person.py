@@ -97,7 +97,7 @@ def simulate_person(seed: int = 0, spacing: float = 1.0) -> Person:
     fa = (
         TISSUE_FA["csf"] * fluid
         + TISSUE_FA["grey"] * grey
-        + _white_matter_fa(white, coherence, spacing) * white
+        + white_matter_fa(white, coherence, spacing) * white
     )
     md, s0 = (
         sum(values[name] * part for name, part in zip(values, (fluid, grey, white), strict=True))
@@ -184,7 +184,7 @@ def _fractions(mask, grey, white) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return tuple(parts * (mask / np.maximum(parts.sum(axis=0), 1e-6)))
 
 
-def _white_matter_fa(white, coherence, spacing) -> np.ndarray:
+def white_matter_fa(white: np.ndarray, coherence: np.ndarray, spacing: float) -> np.ndarray:
     """Anisotropy that pure white matter would have: coherent and deep is high, near cortex low."""
     depth = spacing * ndimage.distance_transform_edt(white > 0.5).astype(np.float32)
     core = 1 - np.exp(-ndimage.gaussian_filter(depth, 1.0 / spacing) / 2.5)

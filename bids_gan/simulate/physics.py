@@ -293,6 +293,11 @@ def random_pulses(rng: np.random.Generator, kind: str, field_strength: float = 3
     raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
 
 
+def label_signal(pulses: Pulses, tissue: Relaxation) -> np.ndarray:
+    """Signed signal of every label, (1024,) array: the sum over the tissues it is made of."""
+    return label_composition() @ pulses.signal(tissue)
+
+
 def label_contrast(rng: np.random.Generator, kind: str, spread: float = 0.06) -> np.ndarray:
     """Mean intensity of every label in a random sequence on a random scanner.
 

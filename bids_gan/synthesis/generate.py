@@ -25,7 +25,7 @@ class SyntheticImage:
     Attributes
     ----------
     mean : (I, J, K) float32 array
-        Zero outside the brain.
+        In the unit of the model card; zero outside the brain, unless the whole head was input.
     std : (I, J, K) float32 array or None
         Expected standard deviation of the error, from the generator's Laplace scale; None of a
         generator that has no such output.
@@ -50,6 +50,40 @@ def crop_to_brain(anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return np.where(mask, anatomy.t1w[box], 0).astype(np.float32), mask, affine
 
 
+def generator_input(
+    anatomy: Anatomy, inputs: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a generator sees of a person.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    inputs : tuple of str
+        Of the model card: ``T1w`` (zero outside the brain) or ``head`` (the whole image), then
+        perhaps ``position`` (see :func:`bids_gan.gan.training.pairs.position_channels`).
+
+    Returns
+    -------
+    channels : (C, I, J, K) float32 array
+    mask : (I, J, K) bool array
+        Where the generator's image counts.
+    affine : (4, 4) array
+        Voxel to world (mm).
+    """
+    from bids_gan.gan.training.pairs import grid_coordinates, position_channels
+
+    if inputs[0] == "head":
+        image, affine = anatomy.t1w, anatomy.affine
+        mask = np.ones(image.shape, bool)
+    else:
+        image, mask, affine = crop_to_brain(anatomy)
+    channels = [image[None]]
+    if "position" in inputs:
+        position = position_channels(grid_coordinates(image.shape), anatomy.to_mni @ affine)
+        channels.append(position.numpy() * mask)
+    return np.concatenate(channels), mask, affine
+
+
 def synthesise(
     anatomy: Anatomy, model: Model, *, precision: str = "auto", device: str = "cpu"
 ) -> SyntheticImage:
@@ -59,34 +93,27 @@ def synthesise(
     ----------
     anatomy : Anatomy
     model : Model
-        With the input T1w, or T1w and position, and the output value, or value and log-scale.
+        With the output value, or value and log-scale.
     precision : {'auto', 'bf16', 'fp32'}
     device : str
     """
-    import torch
-
     from bids_gan.gan.heads import RANGES, split_heads
-    from bids_gan.gan.training.pairs import grid_coordinates, position_channels
 
     card = model.card
-    t1w, mask, affine = crop_to_brain(anatomy)
-    inputs = [torch.as_tensor(t1w)[None]]
-    if "position" in card.inputs:
-        position = position_channels(grid_coordinates(t1w.shape), anatomy.to_mni @ affine)
-        inputs.append(position * torch.as_tensor(mask))
-    raw = run_network(
-        model.network, torch.cat(inputs).numpy(), precision, device, field_of_view(card)
-    )
-    value_range, std = card.text.get("ValueRange", "fraction"), None
+    inputs, mask, affine = generator_input(anatomy, card.inputs)
+    raw = run_network(model.network, inputs, precision, device, field_of_view(card))
+    output = card.text.get("Output", {})
+    value_range, unit, std = output.get("range", "fraction"), output.get("unit", 1), None
     if len(raw) == 1:
         value = RANGES[value_range](raw)
     else:
         value, log_scale = split_heads(raw[None], value_range)
         value = value[0]
         # a Laplace law of scale b has standard deviation b * sqrt(2)
-        std = np.sqrt(2) * log_scale[0, 0].exp().numpy()
+        std = unit * np.sqrt(2) * log_scale[0, 0].exp().numpy()
         std = np.where(mask, std, 0).astype(np.float32)
-    return SyntheticImage(np.where(mask, value[0].numpy(), 0).astype(np.float32), std, affine)
+    mean = np.where(mask, unit * value[0].numpy(), 0)
+    return SyntheticImage(mean.astype(np.float32), std, affine)
 
 
 def field_of_view(card: Card) -> int | None:
@@ -94,7 +121,7 @@ def field_of_view(card: Card) -> int | None:
 
     Instance normalisation, which the ResNet has, depends on the size that it was trained at.
     """
-    return card.text["Sampling"]["patch"] if card.network.get("kind") == "resnet" else None
+    return card.text["Recipe"]["data"]["patch"] if card.network.get("kind") == "resnet" else None
 
 
 def appearance(anatomy: Anatomy) -> dict[str, float]:

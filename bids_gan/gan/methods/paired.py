@@ -102,7 +102,7 @@ class Paired:
     @torch.no_grad()
     def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """First volume of a batch: input, target and output, (D, H, W) each."""
-        value, _ = split_heads(network(batch["input"][:1]))
+        value, _ = split_heads(network(batch["input"][:1]), self.value_range)
         mask = batch["mask"][0, 0]
         return {
             "input": batch["input"][0, 0].float(),

@@ -218,7 +218,7 @@ class _Run:
 
         suffix = f"_rank-{distributed.rank()}" if distributed.world_size() > 1 else ""
         path = self.folder / f"notfinite_step-{self.step:08d}{suffix}.safetensors"
-        tensors = {key: value.cpu().contiguous() for key, value in batch.items()}
+        tensors = {key: value.cpu().contiguous().clone() for key, value in batch.items()}
         save_file(tensors, path, metadata={"step": str(self.step)})
         bad = [key for key, value in tensors.items() if not torch.isfinite(value).all()]
         source = f"{', '.join(bad)} of the batch is not finite" if bad else "the batch is finite"

@@ -19,13 +19,21 @@ class UnpairedPatches:
     batch : int
         Patches a step.
     seed : int
+    position : bool
+        See :class:`PairPatches`.
     """
 
     def __init__(
-        self, sources: list[Person], targets: list[Person], patch: int, batch: int, seed: int = 0
+        self,
+        sources: list[Person],
+        targets: list[Person],
+        patch: int,
+        batch: int,
+        seed: int = 0,
+        position: bool = False,
     ):
-        self.sources = PairPatches(sources, patch, batch, seed)
-        self.targets = PairPatches(targets, patch, batch, seed + 1)
+        self.sources = PairPatches(sources, patch, batch, seed, position)
+        self.targets = PairPatches(targets, patch, batch, seed + 1, position)
 
     def batch(self, step: int) -> dict[str, Tensor]:
         """Batch of `step`: ``input`` with its ``mask``, ``target`` with its ``target_mask``."""

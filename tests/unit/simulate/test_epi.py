@@ -86,3 +86,27 @@ def test_directions_are_spread():
     assert np.allclose(np.linalg.norm(directions, axis=1), 1)
     cosine = np.abs(directions @ directions.T) - np.eye(20)
     assert np.rad2deg(np.arccos(cosine.max())) > 20
+
+
+@pytest.mark.parametrize("peak", [3.0, 9.0, 15.0])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_hot_spots_are_where_the_sinuses_are(peak, seed):
+    """The largest displacement is the asked one, in the lower half of the head."""
+    shape, affine = grid("RAS", (4.0, 4.0, 4.0), 140.0)
+    points = world_points(shape, affine)
+    mask = brain_mask(points)
+    hz = susceptibility_field(mask, affine, peak, "j", READOUT, seed=seed)
+    mm = np.abs(hz * mm_per_hz(affine, "j", READOUT)) * mask
+    assert mm.max() == pytest.approx(peak, rel=1e-4)
+    strongest = mm > np.quantile(mm[mask], 0.99)
+    middle = points[mask].mean(axis=0)
+    assert points[strongest][:, 2].mean() < middle[2] - 10
+
+
+def test_field_in_hz_scales_with_the_readout():
+    """The same displacement in half the readout time takes twice the field."""
+    _, mask, affine = setup()
+    slow, fast = (
+        susceptibility_field(mask, affine, 8.0, "j", readout, seed=3) for readout in (0.08, 0.04)
+    )
+    assert np.allclose(fast, 2 * slow, rtol=1e-5)

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from bids_gan.simulate.composition import TISSUES, label_composition
+from bids_gan.simulate.composition import (
+    LABEL_NAMES,
+    OUTSIDE_LABELS,
+    TISSUES,
+    label_composition,
+)
 from bids_gan.simulate.labels import BRAIN_LABELS
 from bids_gan.simulate.physics import (
     KINDS,
@@ -134,7 +139,8 @@ def test_labels_are_made_of_tissue():
     assert (table >= 0).all()
     air = table[:, TISSUES.index("air")]
     assert air[0] == 1
-    assert not air[list(BRAIN_LABELS)].any()
+    assert not air[[*BRAIN_LABELS, *OUTSIDE_LABELS]].any()
+    assert set(LABEL_NAMES) == {0, *BRAIN_LABELS}
     assert table[2, TISSUES.index("white")] == 1
 
 
