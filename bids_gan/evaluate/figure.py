@@ -72,7 +72,7 @@ def draw(result: Result, target: str) -> bytes:
     rows = [(f"truth\n({case.name})", np.where(case.mask, case.truth, 0), None)]
     for name, image in result.images.items():
         fitted = linear_calibration(image, case.truth, case.mask)
-        error = np.where(case.mask, fitted - case.truth, 0)
+        error = np.where(case.mask, fitted - case.truth, np.nan)  # black outside
         label = _label(name, result.scores[name])
         rows.append((label, np.where(case.mask, fitted, 0), error))
     values = case.truth[case.mask]
@@ -104,8 +104,10 @@ def draw(result: Result, target: str) -> bytes:
             _bar(fig, last, grid[number, 3].get_position(fig), f"{target} {UNITS[target]}")
         else:
             last = _draw_cuts(fig, grid, (number, 3), view, error, "RdBu_r", (-limit, limit))
-            right = grid[number, 5].get_position(fig)
-            _bar(fig, last, right.translated(right.width + 0.01, 0), f"error {UNITS[target]}")
+            if number == 1:
+                right = grid[number, 5].get_position(fig)
+                right = right.translated(right.width + 0.01, 0)
+                _bar(fig, last, right, f"error {UNITS[target]}")
     for column, text in ((1, "linearly fitted to the truth"), (4, "error")):
         place = grid[0, column].get_position(fig)
         fig.text((place.x0 + place.x1) / 2, 0.996, text, ha="center", va="top", **TEXT)
