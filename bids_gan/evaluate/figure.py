@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
@@ -15,7 +16,41 @@ from bids_gan.geometry import to_ras, voxel_sizes
 PLANES = ((2, 0, 1), (1, 0, 2), (0, 1, 2))
 #: border around the mask, mm
 MARGIN = 6.0
-ROW_INCHES, LABEL_INCHES, BAR_INCHES = 1.75, 2.3, 0.75
+ROW_INCHES, LABEL_INCHES, BAR_INCHES, HEAD_INCHES = 1.75, 2.0, 0.8, 0.28
+TEXT = {"color": "white", "fontsize": 9}
+
+
+@dataclass(frozen=True)
+class _View:
+    """What of a volume is shown: a box around the mask, cut through its middle."""
+
+    affine: np.ndarray
+    zooms: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    middle: np.ndarray
+
+    @classmethod
+    def of(cls, mask: np.ndarray, affine: np.ndarray) -> _View:
+        ras = to_ras(nib.Nifti1Image(mask.astype(np.uint8), affine))
+        inside = np.argwhere(np.asarray(ras.dataobj))
+        zooms = voxel_sizes(ras.affine)
+        border = np.ceil(MARGIN / zooms).astype(int)
+        low = np.maximum(inside.min(0) - border, 0)
+        high = np.minimum(inside.max(0) + border + 1, ras.shape)
+        return cls(affine, zooms, low, high, np.median(inside, axis=0).astype(int))
+
+    @property
+    def size_mm(self) -> np.ndarray:
+        return (self.high - self.low) * self.zooms
+
+    def cuts(self, data: np.ndarray) -> list[np.ndarray]:
+        """One picture a plane, rows upwards."""
+        volume = np.asarray(to_ras(nib.Nifti1Image(data.astype(np.float32), self.affine)).dataobj)
+        box = [slice(a, b) for a, b in zip(self.low, self.high, strict=True)]
+        return [
+            volume[(*box[:axis], self.middle[axis], *box[axis + 1 :])].T for axis, _, _ in PLANES
+        ]
 
 
 def draw(result: Result, target: str) -> bytes:
@@ -28,93 +63,87 @@ def draw(result: Result, target: str) -> bytes:
 
     Notes
     -----
-    Slices run through the middle of the mask, left of the picture is left of the person.
+    Slices run through the middle of the mask; left of the picture is left of the person.
     """
     from matplotlib.figure import Figure
 
     case = result.case
-    mask = _ras(case.mask.astype(np.uint8), case.affine) > 0
-    inside = np.argwhere(mask)
-    zooms = voxel_sizes(to_ras(nib.Nifti1Image(case.truth, case.affine)).affine)
-    border = np.ceil(MARGIN / zooms).astype(int)
-    low = np.maximum(inside.min(0) - border, 0)
-    high = np.minimum(inside.max(0) + border + 1, mask.shape)
-    middle = np.median(inside, axis=0).astype(int)
-
-    rows = {f"truth ({case.name})": (np.where(case.mask, case.truth, 0), None)}
+    view = _View.of(case.mask, case.affine)
+    rows = [(f"truth\n({case.name})", np.where(case.mask, case.truth, 0), None)]
     for name, image in result.images.items():
         fitted = linear_calibration(image, case.truth, case.mask)
-        error = np.where(case.mask, fitted - case.truth, 0)
-        rows[_label(name, result.scores[name])] = (np.where(case.mask, fitted, 0), error)
+        error = np.where(case.mask, fitted - case.truth, np.nan)  # black outside
+        label = _label(name, result.scores[name])
+        rows.append((label, np.where(case.mask, fitted, 0), error))
     values = case.truth[case.mask]
     window = (min(0.0, float(np.percentile(values, 1))), float(np.percentile(values, 99.5)))
     limit = 0.5 * (window[1] - window[0])
 
-    size = (high - low) * zooms
-    widths = [size[across] for _, across, _ in PLANES] * 2
-    scale = ROW_INCHES / max(size[up] for _, _, up in PLANES)
-    across_inches = LABEL_INCHES + sum(widths) * scale + BAR_INCHES
-    fig = Figure(figsize=(across_inches, ROW_INCHES * len(rows) + 0.3), facecolor="black")
+    widths = [view.size_mm[across] for _, across, _ in PLANES] * 2
+    scale = ROW_INCHES / max(view.size_mm[up] for _, _, up in PLANES)
+    width = LABEL_INCHES + sum(widths) * scale + BAR_INCHES
+    height = ROW_INCHES * len(rows) + HEAD_INCHES
+    fig = Figure(figsize=(width, height), facecolor="black")
     grid = fig.add_gridspec(
-        len(rows), 6, width_ratios=widths, wspace=0.03, hspace=0.03,
-        left=LABEL_INCHES / across_inches, right=1 - BAR_INCHES / across_inches,
-        bottom=0.01, top=1 - 0.28 / (ROW_INCHES * len(rows) + 0.3),
-    )  # fmt: skip
-    for row, (name, (image, error)) in enumerate(rows.items()):
-        for half, (data, cmap, ends) in enumerate(
-            ((image, "gray", window), (error, "RdBu_r", (-limit, limit)))
-        ):
-            if data is None:
-                continue
-            volume = _ras(data, case.affine)
-            for column, plane in enumerate(PLANES):
-                ax = fig.add_subplot(grid[row, 3 * half + column])
-                last = ax.imshow(
-                    _slice(volume, plane, middle, low, high), origin="lower", cmap=cmap,
-                    vmin=ends[0], vmax=ends[1], interpolation="nearest",
-                    aspect=zooms[plane[2]] / zooms[plane[1]],
-                )  # fmt: skip
-                ax.set_axis_off()
-            place = grid[row, 5].get_position(fig)
-            if half or row == 0:
-                y, label = (place.y0, "error") if half else (place.y0, target)
-                low, tall = y + 0.1 * place.height, 0.8 * place.height
-                box = (place.x1 + 0.006, low, 0.007, tall)
-                _bar(fig, last, box, f"{label} {UNITS[target]}".strip())
-        place = grid[row, 0].get_position(fig)
-        fig.text(0.008, (place.y0 + place.y1) / 2, name, color="white", fontsize=9, va="center")
-    for column, text in ((1, "image, linearly fitted to the truth"), (4, "error")):
+        len(rows),
+        6,
+        width_ratios=widths,
+        wspace=0.03,
+        hspace=0.03,
+        left=LABEL_INCHES / width,
+        right=1 - BAR_INCHES / width,
+        bottom=0.01,
+        top=1 - HEAD_INCHES / height,
+    )
+    for number, (label, image, error) in enumerate(rows):
+        place = grid[number, 0].get_position(fig)
+        fig.text(0.008, (place.y0 + place.y1) / 2, label, va="center", **TEXT)
+        last = _draw_cuts(fig, grid, (number, 0), view, image, "gray", window)
+        if error is None:
+            # the truth has no error: its place has room for the scale of the images
+            _bar(fig, last, grid[number, 3].get_position(fig), f"{target} {UNITS[target]}")
+        else:
+            last = _draw_cuts(fig, grid, (number, 3), view, error, "RdBu_r", (-limit, limit))
+            if number == 1:
+                right = grid[number, 5].get_position(fig)
+                right = right.translated(right.width + 0.01, 0)
+                _bar(fig, last, right, f"error {UNITS[target]}")
+    for column, text in ((1, "linearly fitted to the truth"), (4, "error")):
         place = grid[0, column].get_position(fig)
-        fig.text((place.x0 + place.x1) / 2, 0.995, text, color="white", fontsize=9, ha="center",
-                 va="top")  # fmt: skip
+        fig.text((place.x0 + place.x1) / 2, 0.996, text, ha="center", va="top", **TEXT)
     stream = io.BytesIO()
     fig.savefig(stream, format="png", dpi=130, facecolor="black", metadata={"Software": None})
     return stream.getvalue()
 
 
-def _ras(data: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    dtype = np.uint8 if data.dtype == np.uint8 else np.float32
-    return np.asarray(to_ras(nib.Nifti1Image(data.astype(dtype), affine)).dataobj)
-
-
-def _slice(volume, plane, middle, low, high) -> np.ndarray:
-    axis, across, up = plane
-    box = [slice(a, b) for a, b in zip(low, high, strict=True)]
-    box[axis] = middle[axis]
-    cut = volume[tuple(box)]
-    return cut.T if across < up else cut
+def _draw_cuts(fig, grid, corner: tuple[int, int], view: _View, data, cmap: str, ends: tuple):
+    row, first = corner
+    for column, (cut, (_, across, up)) in enumerate(zip(view.cuts(data), PLANES, strict=True)):
+        ax = fig.add_subplot(grid[row, first + column])
+        image = ax.imshow(
+            cut,
+            origin="lower",
+            cmap=cmap,
+            vmin=ends[0],
+            vmax=ends[1],
+            interpolation="nearest",
+            aspect=view.zooms[up] / view.zooms[across],
+        )
+        ax.set_axis_off()
+    return image
 
 
 def _label(name: str, scores: dict[str, float]) -> str:
     import textwrap
 
     r = "–" if np.isnan(scores["r"]) else f"{scores['r']:.3f}"
-    text = textwrap.fill(name, 30)
-    return f"{text}\nr {r}, {scores['psnr']:.2f} dB, SSIM {scores['ssim']:.3f}"
+    text = textwrap.fill(name, 28)
+    return f"{text}\nr {r}, {scores['psnr']:.2f} dB\nSSIM {scores['ssim']:.3f}"
 
 
-def _bar(fig, image, place: tuple, label: str) -> None:
-    bar = fig.colorbar(image, cax=fig.add_axes(place))
-    bar.set_label(label, color="white", fontsize=7)
+def _bar(fig, image, place, label: str) -> None:
+    slot = (place.x0, place.y0 + 0.1 * place.height, 0.008, 0.8 * place.height)
+    bar = fig.colorbar(image, cax=fig.add_axes(slot))
+    bar.set_label(label.strip(), color="white", fontsize=7)
     bar.ax.tick_params(colors="white", labelsize=7)
     bar.outline.set_edgecolor("white")

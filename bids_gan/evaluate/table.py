@@ -65,10 +65,10 @@ def _notes(results: list[Result], target: str) -> str:
     unit = f" {UNITS[target]}" if UNITS[target] else ""
     return (
         f"{people}. Inside the mask. Data range {', '.join(ranges)}{unit}. PSNR, SSIM and MAE "
-        "after a linear fit to the truth, which every row is granted; \"as is\" without. "
-        "\"Fitted to this very person\" has seen the truth: an upper bound, not a method. "
+        "after a linear fit to the truth, which every row is granted; 'as is' without. "
+        "'Fitted to this very person' has seen the truth: an upper bound, not a method. "
         "Sharpness: share of spectral power in the upper band over the truth's."
-    )  # fmt: skip
+    )
 
 
 def summary_tsv(results: list[Result]) -> str:

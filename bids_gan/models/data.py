@@ -101,8 +101,9 @@ def _given(folder: Path | None, flag: str, recipe: dict) -> Path:
 
 def _pairs(recipe: dict, folder: Path) -> tuple[Batches, Validation]:
     def people(group: str) -> list[Person]:
-        return [_person(folder, label) for label in recipe["people"][group]]
+        return [_person(folder, label, unit) for label in recipe["people"][group]]
 
+    unit = recipe["output"].get("unit", 1)
     options = recipe["data"]
     position = "position" in recipe["inputs"]
     sampling = (options["patch"], options["batch"], recipe["seed"], position)
@@ -115,9 +116,10 @@ def _pairs(recipe: dict, folder: Path) -> tuple[Batches, Validation]:
     return patches.batch, lambda: (person.whole(position) for person in unseen)
 
 
-def _person(folder: Path, label: str) -> Person:
+def _person(folder: Path, label: str, unit: float) -> Person:
+    """One pair, its target in the units of the network's output."""
     pair = read_pair(folder, label)
-    volumes = [pair.t1w, pair.target, pair.mask, pair.supervised]
+    volumes = [pair.t1w, pair.target / unit, pair.mask, pair.supervised]
     return Person.of(volumes, pair.to_mni @ pair.affine, pair.thickness)
 
 
