@@ -92,9 +92,7 @@ def released_cards() -> list[Card]:
 
 def available_targets() -> tuple[str, ...]:
     """Contrasts that a released model can make."""
-    return tuple(
-        card.target for card in released_cards() if card.target != "anatomy"
-    )
+    return tuple(card.target for card in released_cards() if card.target != "anatomy")
 
 
 def find_card(name_or_path: str) -> Card:
