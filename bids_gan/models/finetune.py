@@ -49,6 +49,8 @@ def choose_layers(network: nn.Module, layers: str) -> None:
         for module in network.modules():
             if isinstance(module, nn.BatchNorm3d):
                 module.requires_grad_(True)
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise UsageError(f"--layers {layers}: this network has none; use --layers all")
 
 
 def finetune_recipe(

@@ -42,7 +42,8 @@ def cached_volumes(
     volumes = _open(path)
     if volumes is None:
         values = np.asarray(build(), np.float32)
-        half = values.astype(np.float16)
+        with np.errstate(over="ignore"):  # said below, with the name of the file
+            half = values.astype(np.float16)
         if not np.isfinite(half).all():
             raise DataError(
                 f"{', '.join(map(str, sources))}: values that are not finite, or beyond ±65504, "
