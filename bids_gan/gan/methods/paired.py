@@ -28,6 +28,9 @@ class Paired:
     adversarial_start : int
         Step from which the discriminator takes part.
     learning_rate : float
+    perceptual : module, optional
+        :class:`bids_gan.gan.losses.perceptual.PerceptualLoss`.
+    perceptual_weight : float
     value_range : str
         Of the image, see :func:`bids_gan.gan.heads.split_heads`.
     """
@@ -39,8 +42,12 @@ class Paired:
         adversarial_weight: float = 0.0,
         adversarial_start: int = 0,
         learning_rate: float = 5e-4,
+        perceptual: nn.Module | None = None,
+        perceptual_weight: float = 0.0,
         value_range: str = "fraction",
     ):
+        self.perceptual = perceptual
+        self.perceptual_weight = perceptual_weight
         self.value_range = value_range
         self.generator = generator
         self.discriminator = discriminator
@@ -75,6 +82,9 @@ class Paired:
             # the scale head learns from the error and must not excuse it
             "scale": 0.05 * laplace_nll(error.detach(), log_scale, measured),
         }
+        if self.perceptual is not None:
+            features = self.perceptual(seen, batch["target"], mask)
+            terms["perceptual"] = self.perceptual_weight * features
         result = {"generator": terms}
         if self.discriminator is not None and step >= self.adversarial_start:
             condition = batch["input"][:, :1]
