@@ -7,7 +7,6 @@ from bids_gan.gan.losses.adversarial import discriminator_loss, generator_loss
 from bids_gan.gan.losses.image import laplace_nll, masked_l1
 from bids_gan.gan.losses.perceptual import PerceptualLoss
 from bids_gan.gan.losses.segmentation import dice_cross_entropy, dice_scores
-
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
 
 
