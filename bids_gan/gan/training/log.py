@@ -30,7 +30,8 @@ class Log:
 
     def add(self, row: dict[str, float]) -> None:
         """Append a row, which must have ``step``; a new column is empty in the rows before."""
-        self.rows.append({key: f"{value:.6g}" for key, value in row.items()})
+        text = {key: f"{value:.6g}" if key != "step" else str(value) for key, value in row.items()}
+        self.rows.append(text)
         self._write()
         if self.board is not None:
             for key, value in row.items():

@@ -63,9 +63,8 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     run = _Run(method, validation, folder, settings, device)
     stream = _Stream(batches, run.step, settings)
-    # in a run by the clock the bar shows the share of the time
     done = run.agree_to_stop()
-    with tqdm(
+    with tqdm(  # in a run by the clock it shows the share of the time
         total=settings.steps,
         initial=run.position,
         unit="step",
