@@ -13,6 +13,12 @@ class ProcessingError(BidsGanError):
     exit_code = 1
 
 
+class TrainingError(BidsGanError):
+    """Training cannot go on: a loss or a gradient is not finite."""
+
+    exit_code = 1
+
+
 class UsageError(BidsGanError):
     """The command line or the settings file asks for something that does not exist."""
 

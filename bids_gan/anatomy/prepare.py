@@ -9,10 +9,18 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from bids_gan.anatomy.segment import WHITE, brain_mask, largest_component, tissue_posteriors
+from bids_gan.anatomy.segment import (
+    CSF,
+    WHITE,
+    brain_of,
+    find_structures,
+    largest_component,
+    tissue_posteriors,
+)
 from bids_gan.anatomy.template import affine_to_template
 from bids_gan.errors import DataError
 from bids_gan.geometry import box_grid, mask_bounds, resample, to_ras, voxel_sizes
+from bids_gan.images import check_volume
 from bids_gan.itk import to_ants
 
 if TYPE_CHECKING:
@@ -36,6 +44,8 @@ class Anatomy:
         Brain.
     tissue : (I, J, K) uint8 array
         0 outside, 1 CSF, 2 grey matter, 3 white matter.
+    structures : (I, J, K) uint8 array
+        Index in :data:`bids_gan.anatomy.segment.STRUCTURES`.
     white : (I, J, K) float32 array
         Probability of white matter, brainstem and cerebellum included.
     affine : (4, 4) array
@@ -47,29 +57,10 @@ class Anatomy:
     t1w: np.ndarray
     mask: np.ndarray
     tissue: np.ndarray
+    structures: np.ndarray
     white: np.ndarray
     affine: np.ndarray
     to_mni: np.ndarray
-
-
-def check_volume(img: nib.Nifti1Image, name: str = "the T1w") -> nib.Nifti1Image:
-    """Return a 3D image that can be worked with.
-
-    Raises
-    ------
-    DataError
-        When it is not 3D, has no extent, or holds nothing but one value or NaN.
-    """
-    img = nib.funcs.squeeze_image(img)
-    if img.ndim != 3 or min(img.shape) < 16:
-        raise DataError(f"{name}: shape {img.shape}; a 3D volume of 16 or more slices is needed")
-    zooms = voxel_sizes(img.affine)
-    if not np.all(np.isfinite(img.affine)) or zooms.min() < 1e-3:
-        raise DataError(f"{name}: voxel sizes {zooms.round(4).tolist()} mm are not possible")
-    data = np.nan_to_num(img.get_fdata(dtype=np.float32), posinf=0, neginf=0)
-    if data.max() <= data.min():
-        raise DataError(f"{name}: all voxels have the value {data.flat[0]:g}; the image is empty")
-    return nib.Nifti1Image(data, img.affine)
 
 
 def prepare_t1w(
@@ -87,7 +78,7 @@ def prepare_t1w(
     img : image
         T1w in any orientation and of any voxel size, whole head or skull-stripped.
     network : module
-        The brain-mask network; see :mod:`bids_gan.anatomy.segment`.
+        The anatomy network; see :mod:`bids_gan.anatomy.segment`.
     mask : image, optional
         A brain mask to use instead of the network's. An image without skull needs neither: its
         mask is what is not zero.
@@ -108,19 +99,24 @@ def prepare_t1w(
     mask = mask or stripped_mask(img)
     head, affine = _working_grid(img)
     if mask is None:
-        rough = brain_mask(network, head / _rough_white(head), affine, precision)
+        rough = brain_of(find_structures(network, head / _rough_white(head), precision))
     else:
         given = np.asarray(mask.dataobj, np.float32)
         rough = resample(given, mask.affine, head.shape, affine) > 0.5
     brain = _checked(rough, name)
     head, posteriors = _scaled(head / _bias_field(head, brain, affine), brain, name)
-    if mask is None:  # once more, now that the image is even and its scale is known
-        brain = _checked(brain_mask(network, head, affine, precision), name)
+    # once more, now that the image is even and its scale is known
+    structures = find_structures(network, head, precision)
+    if mask is None:
+        brain = _checked(brain_of(structures), name)
         head, posteriors = _scaled(head, brain, name)
+    # what the mask adds is fluid
+    structures = np.where(brain, np.maximum(structures, CSF), 0).astype(np.uint8)
     return Anatomy(
         t1w=head.astype(np.float32),
         mask=brain,
         tissue=np.where(brain, posteriors.argmax(0) + 1, 0).astype(np.uint8),
+        structures=structures,
         white=posteriors[WHITE - 1],
         affine=affine,
         to_mni=affine_to_template(head, brain, affine),

@@ -1,4 +1,4 @@
-"""Brain mask by the brain-mask network, tissues by a mixture of Gaussians."""
+"""Brain mask and structures by the anatomy network, tissue shares by a mixture of Gaussians."""
 
 from __future__ import annotations
 
@@ -7,49 +7,58 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from bids_gan.geometry import box_grid, resample
-
 if TYPE_CHECKING:
     from torch import nn
 
-#: voxel size at which the network works, mm
-MASK_SPACING = 2.0
-#: how far from tissue fluid is still part of the mask, in voxels of the network
-FLUID_VOXELS = 2
+#: how far from tissue fluid is still part of the brain mask, mm
+FLUID_MM = 4
 #: labels of the tissue map
 CSF, GREY, WHITE = 1, 2, 3
+#: labels of the structures, as the anatomy network gives them
+STRUCTURES = (
+    "outside", "csf", "cortical grey", "deep grey", "white", "cerebellar grey",
+    "cerebellar white", "brainstem",
+)  # fmt: skip
 
 
-def brain_mask(
-    network: nn.Module, image: np.ndarray, affine: np.ndarray, precision: str = "auto"
-) -> np.ndarray:
-    """Brain mask: one piece, no holes, a thin layer of fluid.
+def find_structures(network: nn.Module, image: np.ndarray, precision: str = "auto") -> np.ndarray:
+    """Structure of every voxel of a head, whole or skull-stripped.
 
     Parameters
     ----------
     network : module
-        The brain-mask network; its classes are outside, brain, fluid over the brain.
+        The anatomy network.
     image : (I, J, K) array
-        T1w on an axis-aligned RAS+ grid, white matter near 1, whole head or skull-stripped.
-    affine : (4, 4) array
-        Voxel to world (mm).
+        T1w on an axis-aligned RAS+ 1 mm grid, white matter near 1.
     precision : {'auto', 'bf16', 'fp32'}
+
+    Returns
+    -------
+    (I, J, K) uint8 array
+        Index in :data:`STRUCTURES`.
+    """
+    from bids_gan.gan.inference import run_network
+
+    scores = run_network(network, image[None], precision)
+    return scores.argmax(dim=0).numpy().astype(np.uint8)
+
+
+def brain_of(structures: np.ndarray) -> np.ndarray:
+    """Brain mask of a map of structures: one piece, no holes, a thin layer of fluid.
+
+    Parameters
+    ----------
+    structures : (I, J, K) array
+        Index in :data:`STRUCTURES`, 1 mm voxels.
 
     Returns
     -------
     (I, J, K) bool array
     """
-    from bids_gan.gan.inference import run_network
-
-    shape, grid = box_grid(np.ones(image.shape, bool), affine, MASK_SPACING, 0.0)
-    small = resample(image, affine, shape, grid)
-    outside, brain, _ = run_network(network, small[None], precision).softmax(dim=0).numpy()
-    core = largest_component(brain > 0.5)
-    near = ndimage.binary_dilation(core, iterations=FLUID_VOXELS)
-    # between the classes brain and outside the border is where they are equally likely
-    soft = np.where(near, 1 - outside, 0).astype(np.float32)
-    fine = resample(soft, grid, image.shape, affine) > 0.5
-    return ndimage.binary_fill_holes(largest_component(fine))
+    core = largest_component(structures > CSF)
+    near = ndimage.binary_dilation(core, iterations=FLUID_MM)
+    brain = largest_component(core | (near & (structures == CSF)))
+    return ndimage.binary_fill_holes(brain)
 
 
 def largest_component(mask: np.ndarray) -> np.ndarray:

@@ -6,6 +6,8 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bids_gan import __version__
@@ -55,19 +57,48 @@ def get_parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a model by a recipe")
     train.add_argument("recipe", help="name of a recipe of the package, or a TOML file")
-    train.add_argument("--data", type=Path, required=True, help="training data folder")
+    train.add_argument("--data", type=Path, help="pairs, as `bids-gan-model pairs` wrote them")
+    train.add_argument("--label-maps", type=Path, help="whole-head label maps")
     train.add_argument("--output", type=Path, required=True, help="folder of the run")
     train.add_argument("--steps", type=int, default=None, help="instead of the recipe's number")
-    train.add_argument("--threads", type=int, default=None, help="processor threads")
+    train.add_argument(
+        "--minutes", type=float, default=None, help="wall time to train for instead of steps"
+    )
+    _add_device(train)
+
+    finetune = commands.add_parser(
+        "finetune", help="train a model further on your scanner's pairs"
+    )
+    finetune.add_argument("model", help="name, or path of a .safetensors file")
+    finetune.add_argument("--data", type=Path, required=True, help="folder of pairs")
+    finetune.add_argument("--people", nargs="+", required=True, help="labels to learn from")
+    finetune.add_argument("--validation", nargs="+", default=(), help="labels to pick the best by")
+    finetune.add_argument("--output", type=Path, required=True, help="folder of the run")
+    finetune.add_argument(
+        "--layers", default="all", choices=("all", "decoder", "head", "statistics")
+    )
+    finetune.add_argument("--steps", type=int, default=300)
+    finetune.add_argument("--learning-rate", type=float, default=3e-4)
+    _add_device(finetune)
 
     evaluate = commands.add_parser(
-        "evaluate", help="synthetic against measured FA of a person, beside baselines"
+        "evaluate", help="synthetic images against the truth, beside baselines"
     )
-    evaluate.add_argument("t1w", type=Path)
-    evaluate.add_argument("measured_fa", type=Path, help="undistorted FA in the same world space")
-    evaluate.add_argument("--mask", type=Path, required=True, help="where to score, on FA's grid")
-    evaluate.add_argument("--template", type=Path, required=True, help="mean FA image, MNI space")
-    evaluate.add_argument("--model", default="t1w-to-fa")
+    evaluate.add_argument("t1w", type=Path, nargs="?", help="of one person; or use --people")
+    evaluate.add_argument("truth", type=Path, nargs="?", help="measured image of that person")
+    evaluate.add_argument("--people", type=Path, default=None, help="TOML file that names people")
+    evaluate.add_argument("--target", default=None, help="FA (default), T2w, FDG or CT")
+    evaluate.add_argument(
+        "--mask", type=Path, default=None, help="where to score, on the truth's grid; else brain"
+    )
+    evaluate.add_argument("--template", type=Path, default=None, help="mean image, MNI space")
+    evaluate.add_argument(
+        "--model", nargs="+", default=[], help="generators by name or path; else the released one"
+    )
+    evaluate.add_argument(
+        "--register", action="store_true", help="align truth and T1w (rigid) first"
+    )
+    evaluate.add_argument("--output", type=Path, default=None, help="folder for tables, figures")
 
     commands.add_parser("list", help="released models")
     show = commands.add_parser("show", help="print a model's card")
@@ -109,27 +140,99 @@ def _simulate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _train(options: argparse.Namespace) -> int:
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
+    parser.add_argument("--threads", type=int, default=None, help="processor threads")
+
+
+@contextmanager
+def _processes(options: argparse.Namespace) -> Iterator[str]:
+    """Device of this process, alone or as one of those that torchrun started."""
     import torch
 
-    from bids_gan.models.recipe import read_recipe, run_recipe
+    from bids_gan.gan.training.distributed import process_group
+    from bids_gan.synthesis.device import choose_device
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    card = run_recipe(read_recipe(options.recipe), options.data, options.output, options.steps)
+    with process_group(choose_device(options.device)) as device:
+        yield device
+
+
+def _train(options: argparse.Namespace) -> int:
+    from bids_gan.models.data import Folders
+    from bids_gan.models.recipe import read_recipe, run_recipe
+
+    with _processes(options) as device:
+        card = run_recipe(
+            read_recipe(options.recipe),
+            Folders(options.data, options.label_maps),
+            options.output,
+            steps=options.steps,
+            minutes=options.minutes,
+            device=device,
+        )
+    print(f"wrote {card.weights}")
+    return 0
+
+
+def _finetune(options: argparse.Namespace) -> int:
+    from bids_gan.models.finetune import finetune, finetune_recipe
+    from bids_gan.models.registry import find_card
+
+    parent = find_card(options.model)
+    recipe = finetune_recipe(
+        parent,
+        options.people,
+        validation=options.validation,
+        layers=options.layers,
+        steps=options.steps,
+        learning_rate=options.learning_rate,
+    )
+    with _processes(options) as device:
+        card = finetune(parent, options.data, options.output, recipe, device)
     print(f"wrote {card.weights}")
     return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from bids_gan.evaluate.synthesis import evaluate_person
+    from bids_gan.evaluate.synthesis import evaluate
+    from bids_gan.evaluate.table import markdown
+    from bids_gan.evaluate.write import write_evaluation
 
-    print(
-        evaluate_person(
-            options.t1w, options.measured_fa, options.mask, options.template, options.model
-        )
-    )
+    study = _study(options)
+    results = list(evaluate(study))
+    print(markdown(results, study.target))
+    if options.output is not None:
+        for path in write_evaluation(results, study.target, options.output):
+            print(f"wrote {path}")
     return 0
+
+
+def _study(options: argparse.Namespace):
+    """What the command line asks to compare: the file of --people, or its own two images."""
+    from dataclasses import replace
+
+    from bids_gan.errors import UsageError
+    from bids_gan.evaluate.people import Study, Subject, check_study, read_study
+
+    if options.people is not None:
+        if options.t1w or options.mask or options.template or options.target or options.register:
+            raise UsageError("--people: the file names target, images, template and register")
+        study = read_study(options.people)
+        return replace(study, models=tuple(options.model)) if options.model else study
+    if options.truth is None:
+        raise UsageError("evaluate needs T1W and TRUTH of a person, or --people FILE.toml")
+    name = options.t1w.name.partition("_")[0].partition(".")[0]
+    study = Study(
+        target=options.target or "FA",
+        models=tuple(options.model),
+        template=options.template,
+        register=options.register,
+        people=(Subject(name, options.t1w, options.truth, options.mask),),
+    )
+    check_study(study)
+    return study
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -151,6 +254,7 @@ COMMANDS = {
     "pairs": _pairs,
     "simulate": _simulate,
     "train": _train,
+    "finetune": _finetune,
     "evaluate": _evaluate,
     "list": _list,
     "show": _show,

@@ -1,107 +1,138 @@
-"""Synthetic against measured FA of one person, beside baselines that know less."""
+"""Synthetic images against the truth, over people, beside baselines that know less."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
-from bids_gan.anatomy.prepare import prepare_t1w
-from bids_gan.errors import DataError
-from bids_gan.evaluate.metrics import linear_calibration, mean_absolute_error, pearson, psnr
-from bids_gan.geometry import resample
-from bids_gan.models.registry import find_card, load_model
-from bids_gan.pairs.template import align_template, warp_template
-from bids_gan.synthesis.generate import crop_to_brain, synthesise
+from bids_gan.errors import ModelError, UsageError
+from bids_gan.evaluate import metrics
+from bids_gan.evaluate.baselines import Voxels, baseline_images, scored_voxels
+from bids_gan.evaluate.case import TISSUES, Case, prepare_case
+from bids_gan.evaluate.people import Study
+from bids_gan.images import load_volume
+from bids_gan.models.registry import Model, card_for_target, find_card, load_model
+from bids_gan.pairs.template import align_template
+from bids_gan.synthesis.generate import synthesise
 
 #: voxels that count as white matter of high anisotropy
 HIGH_FA = 0.4
+#: contrast -> data range of PSNR and SSIM; None: the 99.9th percentile of the person's truth
+DATA_RANGES = {"FA": 1.0, "T2w": None, "FDG": None, "CT": 4000.0}
+UNITS = {"FA": "", "T2w": "white-matter mean", "FDG": "cerebellar mean", "CT": "HU"}
 
 
 @dataclass(frozen=True)
-class Score:
-    """Agreement with the measured FA; PSNR and MAE after a linear calibration, data range 1."""
+class Result:
+    """All images of one person, and how well each agrees with the truth.
 
-    name: str
-    r: float
-    psnr_db: float
-    mae: float
-    r_high: float
-
-    def row(self) -> str:
-        """One line of the Markdown table."""
-        return (
-            f"| {self.name} | {self.r:.3f} | {self.psnr_db:.2f} | {self.mae:.3f} "
-            f"| {self.r_high:.3f} |"
-        )
-
-
-HEADER = (
-    "| image | r | PSNR dB (calibrated, range 1) | MAE (calibrated) | r where FA > 0.4 |\n"
-    "|---|---|---|---|---|"
-)
-
-
-def score(name: str, image: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> Score:
-    """Compare an image with the measured FA on its grid.
-
-    Parameters
+    Attributes
     ----------
-    name : str
-    image, truth : (I, J, K) array
-    mask : (I, J, K) bool array
+    case : Case
+    data_range : float
+        Of PSNR and SSIM.
+    images : dict of str to (I, J, K) array
+        On the grid of the truth.
+    scores : dict of str to dict of str to float
+        Image -> measure -> value.
     """
-    fitted = linear_calibration(image, truth, mask)
-    return Score(
-        name,
-        pearson(image, truth, mask),
-        psnr(fitted, truth, mask, 1.0),
-        mean_absolute_error(fitted, truth, mask),
-        pearson(image, truth, mask & (truth > HIGH_FA)),
-    )
+
+    case: Case
+    data_range: float
+    images: dict[str, np.ndarray]
+    scores: dict[str, dict[str, float]]
 
 
-def evaluate_person(
-    t1w: Path, measured_fa: Path, mask: Path, template: Path, model: str = "t1w-to-fa"
-) -> str:
-    """Markdown table of the generator and its baselines against a person's measured FA.
+def score(image: np.ndarray, case: Case, target: str, data_range: float) -> dict[str, float]:
+    """Every measure of one image of a person.
 
     Parameters
     ----------
-    t1w, measured_fa, mask, template : Path
-        The measured FA must be free of distortion and share the T1w's world space; the mask lies
-        on its grid. Every image made from the T1w is resampled once, onto that grid.
-    model : str
-        Name or path of the generator.
+    image : (I, J, K) array
+        On the grid of the truth.
+    case : Case
+    target : str
+    data_range : float
 
     Returns
     -------
-    str
+    dict
+        ``psnr``, ``ssim`` and ``mae`` after a linear calibration to the truth, which is granted
+        to every image alike; ``psnr_raw`` and ``mae_raw`` of the values as they are; errors by
+        tissue and region after calibration.
     """
-    for path in (t1w, measured_fa, mask, template):
-        if not path.exists():
-            raise DataError(f"{path}: no such file")
-    measured = nib.load(measured_fa)
-    truth = np.asarray(measured.dataobj, np.float32)
-    inside = np.asarray(nib.load(mask).dataobj) > 0.5
-    mask_network = load_model(find_card("brain-mask")).network
-    anatomy = prepare_t1w(nib.load(t1w), mask_network, name=str(t1w))
-    synthetic = synthesise(anatomy, load_model(find_card(model)))
-    intensity, _, affine = crop_to_brain(anatomy)
-    white = resample(anatomy.white, anatomy.affine, intensity.shape, affine)
-    warped = warp_template(align_template(nib.load(template)), anatomy)
+    truth, mask = case.truth, case.mask
+    fitted = metrics.linear_calibration(image, truth, mask)
+    values = {
+        "r": metrics.pearson(image, truth, mask),
+        "psnr": metrics.psnr(fitted, truth, mask, data_range),
+        "ssim": metrics.ssim(fitted, truth, mask, data_range),
+        "mae": metrics.mean_absolute_error(fitted, truth, mask),
+        "psnr_raw": metrics.psnr(image, truth, mask, data_range),
+        "mae_raw": metrics.mean_absolute_error(image, truth, mask),
+        "sharpness": metrics.sharpness(image, truth, mask),
+    }
+    if target == "FA":
+        values["r_high_fa"] = metrics.pearson(image, truth, mask & (truth > HIGH_FA))
+    for labels, names in ((case.tissue, TISSUES), (case.regions, case.region_names)):
+        errors = metrics.error_by_label(fitted, truth, mask, labels)
+        values |= {f"mae_{names[n]}": error for n, error in errors.items()}
+    return values
 
-    def on_grid(image: np.ndarray) -> np.ndarray:
-        return resample(image, affine, truth.shape, measured.affine)
 
-    rows = [
-        score(f"generator {model}", on_grid(synthetic.mean), truth, inside),
-        score("warped template", on_grid(warped), truth, inside),
-        score("warped template × P(white)", on_grid(warped * white), truth, inside),
-        score("P(white) alone", on_grid(white), truth, inside),
-        score("linear regression on T1w intensity", on_grid(intensity), truth, inside),
-        score("constant", np.zeros_like(truth), truth, inside),
-    ]
-    return "\n".join([HEADER, *(row.row() for row in rows)])
+def evaluate(study: Study) -> Iterator[Result]:
+    """Compare generators and baselines with the truth, person by person.
+
+    Parameters
+    ----------
+    study : Study
+
+    Raises
+    ------
+    UsageError, DataError, ModelError
+    """
+    if study.target not in DATA_RANGES:
+        raise UsageError(f"target {study.target!r}: accepted are {', '.join(DATA_RANGES)}")
+    models = _models(study)
+    network = load_model(find_card("anatomy")).network
+    template = None
+    if study.template is not None:
+        template = load_volume(study.template)
+        # a head shares little with the white-matter map that the others are aligned to
+        template = template if study.target == "CT" else align_template(template)
+
+    def case(subject) -> Case:
+        return prepare_case(subject, study.target, study.register, network)
+
+    training = None
+    if study.training:
+        training = scored_voxels([case(subject) for subject in study.training])
+    for subject in study.people:
+        yield compare(case(subject), study.target, models, template, training)
+
+
+def compare(
+    case: Case, target: str, models: list[Model], template, training: Voxels | None
+) -> Result:
+    """Make and score every image of one person."""
+    images = {}
+    for model in models:
+        synthetic = synthesise(case.anatomy, model)
+        images[model.card.name] = case.on_grid(synthetic.mean, synthetic.affine)
+    images |= baseline_images(case, target, template, training)
+    data_range = DATA_RANGES[target] or float(np.percentile(case.truth[case.mask], 99.9))
+    scores = {name: score(image, case, target, data_range) for name, image in images.items()}
+    return Result(case, data_range, images, scores)
+
+
+def _models(study: Study) -> list[Model]:
+    cards = [find_card(name) for name in study.models] or [card_for_target(study.target)]
+    names = [card.name for card in cards]
+    for card in cards:
+        if card.target != study.target:
+            raise ModelError(f"{card.path}: makes {card.target}, {study.target} is evaluated")
+        if names.count(card.name) > 1:
+            raise UsageError(f"--model: two are named {card.name}; the table could not tell them")
+    return [load_model(card) for card in cards]

@@ -19,13 +19,13 @@ from nipype.interfaces.base import (
 class _PrepareAnatomyInput(BaseInterfaceInputSpec):
     t1w = File(exists=True, mandatory=True, desc="T1w in any orientation")
     brain_mask = File(exists=True, desc="brain mask to use instead of the network's")
-    model = File(exists=True, mandatory=True, desc="card of the brain-mask network")
+    model = File(exists=True, mandatory=True, desc="card of the anatomy network")
 
 
 class _PrepareAnatomyOutput(TraitedSpec):
     anatomy = File(desc="prepared anatomy, see bids_gan.anatomy.storage")
     brain_mask = File(desc="brain mask on the grid of the T1w")
-    tissue = File(desc="1 CSF, 2 grey, 3 white matter on the grid of the T1w")
+    structures = File(desc="structures on the grid of the T1w, see bids_gan.anatomy.segment")
     t1w = File(desc="T1w without bias field, on its own grid, white matter near 1")
     white = File(desc="probability of white matter on the grid of the T1w")
 
@@ -42,10 +42,11 @@ class PrepareAnatomy(SimpleInterface):
         from bids_gan.anatomy.prepare import prepare_t1w
         from bids_gan.anatomy.storage import save_anatomy
         from bids_gan.geometry import resample
+        from bids_gan.images import load_volume
         from bids_gan.models.registry import load_model, read_card
 
         folder = Path(runtime.cwd)
-        img = nib.funcs.squeeze_image(nib.load(self.inputs.t1w))
+        img = load_volume(self.inputs.t1w)
         mask = nib.load(self.inputs.brain_mask) if isdefined(self.inputs.brain_mask) else None
         network = load_model(read_card(Path(self.inputs.model))).network
         anatomy = prepare_t1w(img, network, mask=mask, name=self.inputs.t1w)
@@ -54,7 +55,7 @@ class PrepareAnatomy(SimpleInterface):
         brain = resample(anatomy.mask.astype(np.float32), *onto) > 0.5
         maps = {
             "brain_mask": brain.astype(np.uint8),
-            "tissue": resample(anatomy.tissue, *onto, order=0) * brain,
+            "structures": resample(anatomy.structures, *onto, order=0) * brain,
             "t1w": resample(anatomy.t1w, *onto),
             "white": resample(anatomy.white, *onto),
         }
@@ -87,6 +88,7 @@ class Synthesise(SimpleInterface):
 
     def _run_interface(self, runtime):
         from bids_gan.anatomy.storage import load_anatomy
+        from bids_gan.errors import ModelError
         from bids_gan.gan.inference import choose_precision
         from bids_gan.models.registry import load_model, read_card
         from bids_gan.synthesis.device import choose_device
@@ -98,6 +100,11 @@ class Synthesise(SimpleInterface):
         device = choose_device(self.inputs.device)
         precision = choose_precision("auto", device)
         result = synthesise(anatomy, load_model(card), precision=precision, device=device)
+        if result.std is None:
+            raise ModelError(
+                f"{card.path}: this generator gives no uncertainty, which a run needs; "
+                "--model takes one with a log-scale output, as `train t1w-to-fa` makes"
+            )
         target = nib.funcs.squeeze_image(nib.load(self.inputs.t1w))
         images = {
             "image": (result.mean, result.affine),
@@ -128,4 +135,5 @@ class Synthesise(SimpleInterface):
     def _on(target, data, affine):
         from bids_gan.geometry import resample
 
-        return resample(data, affine, target.shape, target.affine)
+        # outside of what was synthesised there is nothing: zero, or air in a CT
+        return resample(data, affine, target.shape, target.affine, mode="nearest")

@@ -24,12 +24,10 @@ class _SavedOutput(TraitedSpec):
 class _SaveInput(BaseInterfaceInputSpec):
     settings = traits.Any(mandatory=True, desc="bids_gan.settings.Settings")
     session = traits.Any(mandatory=True, desc="bids_gan.bids.plan.SessionPlan")
-    figures = traits.Dict(desc="what a figure shows -> SVG file")
-    record = File(exists=True, mandatory=True, desc="JSON about the synthesis")
 
 
 class _Save(SimpleInterface):
-    """Common to both: derivatives may have been deleted, so they are written at every run."""
+    """Common to all: derivatives may have been deleted, so they are written at every run."""
 
     output_spec = _SavedOutput
     _always_run = True
@@ -60,14 +58,13 @@ class _Save(SimpleInterface):
 
 
 class _SaveSessionInput(_SaveInput):
+    figures = traits.Dict(desc="what a figure shows -> SVG file")
     brain_mask = File(exists=True, mandatory=True)
-    tissue = File(exists=True, mandatory=True)
-    image = File(exists=True, mandatory=True, desc="synthetic FA on the grid of the T1w")
-    std = File(exists=True, mandatory=True, desc="its standard deviation")
+    structures = File(exists=True, mandatory=True)
 
 
 class SaveSession(_Save):
-    """Mask, tissues and synthetic images of a T1w."""
+    """Mask, structures and figures of a T1w."""
 
     input_spec = _SaveSessionInput
 
@@ -77,15 +74,35 @@ class SaveSession(_Save):
         entities, sources = session.entities, [session.t1w.path]
         masks = [session.brain_mask] if session.brain_mask else []
         self._image("brain_mask_t1w", entities, inputs.brain_mask, sources + masks)
-        self._image("tissue_t1w", entities, inputs.tissue, sources + masks)
-        model = self._model()
-        self._image("synth_fa", entities, inputs.image, sources, **model)
-        self._image("synth_fa_std", entities, inputs.std, sources, **model)
+        self._image("structures_t1w", entities, inputs.structures, sources + masks)
         self._figures("figure_session", entities, {"anatomy": "T1w", "synth": "FA"})
         return runtime
 
 
+class _SaveSyntheticInput(_SaveInput):
+    target = traits.Str(mandatory=True, desc="contrast")
+    image = File(exists=True, mandatory=True, desc="synthetic image on the grid of the T1w")
+    std = File(exists=True, mandatory=True, desc="its standard deviation")
+    record = File(exists=True, mandatory=True, desc="JSON about the synthesis")
+
+
+class SaveSynthetic(_Save):
+    """A synthetic contrast and its uncertainty."""
+
+    input_spec = _SaveSyntheticInput
+
+    def _run_interface(self, runtime):
+        inputs, session = self.inputs, self.inputs.session
+        self._results["saved"] = []
+        key, sources, model = f"synth_{inputs.target.lower()}", [session.t1w.path], self._model()
+        self._image(key, session.entities, inputs.image, sources, **model)
+        self._image(f"{key}_std", session.entities, inputs.std, sources, **model)
+        return runtime
+
+
 class _SaveRunInput(_SaveInput):
+    figures = traits.Dict(desc="what a figure shows -> SVG file")
+    record = File(exists=True, mandatory=True, desc="JSON about the synthesis of FA")
     run = traits.Any(mandatory=True, desc="bids_gan.bids.plan.DiffusionRun")
     dwi = File(exists=True, mandatory=True)
     bval = File(exists=True, mandatory=True)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-import statistics
+import os
 import sys
 from pathlib import Path
 
-from bids_gan.errors import DataError, UsageError
+from bids_gan.errors import UsageError
+from bids_gan.gan.losses.perceptual import PerceptualLoss
+from bids_gan.gan.methods.cyclegan import CycleGAN
 from bids_gan.gan.methods.paired import Paired
+from bids_gan.gan.methods.pix2pix import Pix2Pix
 from bids_gan.gan.methods.segmentation import Segmentation
+from bids_gan.gan.networks.factory import build_network
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
-from bids_gan.gan.networks.unet import SpaceToDepthUNet
-from bids_gan.gan.training.loop import TrainingSettings, train
-from bids_gan.gan.training.pairs import PairPatches, Person
-from bids_gan.models.registry import Card, save_model
-from bids_gan.pairs.store import read_pair
-from bids_gan.simulate.labels import LabelPatches, load_label_map
+from bids_gan.gan.training import distributed
+from bids_gan.gan.training.loop import train
+from bids_gan.gan.training.method import Method
+from bids_gan.gan.training.settings import TrainingSettings
+from bids_gan.models.data import Folders, range_seen, training_data
+from bids_gan.models.registry import Card, find_card, load_model, read_card, save_model
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,6 +28,8 @@ else:
     import tomli as tomllib
 
 FOLDER = Path(__file__).parent / "recipes"
+#: tables of a recipe that the card repeats
+_IN_CARD = {"output": "Output", "people": "People", "label_maps": "LabelMaps"}
 
 
 def read_recipe(name_or_path: str) -> dict:
@@ -45,105 +51,147 @@ def read_recipe(name_or_path: str) -> dict:
         raise UsageError(f"{path}: not valid TOML ({error})") from None
 
 
-def run_recipe(recipe: dict, data: Path, folder: Path, steps: int | None = None) -> Card:
+def run_recipe(
+    recipe: dict,
+    folders: Folders,
+    folder: Path,
+    *,
+    steps: int | None = None,
+    minutes: float | None = None,
+    device: str = "cpu",
+) -> Card:
     """Train as the recipe says and write the model to `folder`.
 
     Parameters
     ----------
     recipe : dict
         See :func:`read_recipe`.
-    data : Path
-        Label maps, or a folder that ``bids-gan-model pairs`` wrote.
+    folders : Folders
+        Where the training data are.
     folder : Path
-        Receives log, checkpoint, weights and card; a run that was stopped continues there.
+        Receives log, checkpoints, weights and card; a run that was stopped continues there.
     steps : int, optional
         Fewer (or more) steps than the recipe's.
+    minutes : float, optional
+        Train for this wall time instead; see :class:`TrainingSettings`.
+    device : str
     """
     import torch
 
     torch.manual_seed(recipe["seed"])
-    training = dict(recipe["training"])
-    options = {k: training.pop(k) for k in ("learning_rate",) if k in training}
-    if steps is not None:
-        training["steps"] = steps
-    adversarial = recipe.get("adversarial")
-    network = SpaceToDepthUNet(
-        recipe["network"]["in_channels"],
-        recipe["network"]["out_channels"],
-        tuple(recipe["network"]["widths"]),
-    )
+    try:
+        network = build_network(recipe["network"])
+    except ValueError as error:
+        raise UsageError(f"recipe {recipe['name']}, [network]: {error}") from None
+    given = {"steps": steps, "minutes": minutes}
+    recipe = {
+        **recipe,
+        "training": recipe["training"] | {k: v for k, v in given.items() if v is not None},
+    }
+    card = _card(recipe)
+    if "people" in recipe:
+        card["RangeSeen"] = range_seen(folders.pairs, recipe["people"]["train"])
+    return train_network(network, recipe, folders, folder, card, device)
+
+
+def train_network(
+    network, recipe: dict, folders: Folders, folder: Path, card: dict, device: str = "cpu"
+) -> Card:
+    """Train a network, new or not, by a recipe and write it as ``<Name of the card>``.
+
+    Raises
+    ------
+    UsageError
+        When `folder` holds the run of another recipe.
+    """
+    try:
+        settings = TrainingSettings(
+            **{k: v for k, v in recipe["training"].items() if k != "learning_rate"},
+            seed=recipe["seed"],
+        )
+    except TypeError as error:
+        raise UsageError(f"recipe {recipe['name']}, [training]: {error}") from None
+    method = make_method(network, recipe)
+    batches, validation = training_data(recipe, folders)
+    _keep_recipe(folder, recipe)
+    average = train(method, batches, validation, folder, settings, device)
+    average = getattr(average, "there", average)  # the wanted one of CycleGAN's two generators
+    path = folder / f"{card['Name']}.safetensors"
+    if distributed.rank() == 0:
+        save_model(average, path, card)
+    distributed.wait_for_all()
+    return read_card(path.with_suffix(".json"))
+
+
+def _keep_recipe(folder: Path, recipe: dict) -> None:
+    """Write the recipe beside its checkpoints, which those of another must not resume."""
+    path = folder / "recipe.json"
+    now = json.loads(json.dumps(recipe))
+    if path.exists():
+        before = json.loads(path.read_text())
+        # a run may be made longer
+        training = {**before["training"], **_length(now)}
+        others = [k for k in now | before if k != "training" and now.get(k) != before.get(k)]
+        if others or training != now["training"]:
+            raise UsageError(
+                f"{folder}: holds a run of another recipe ({', '.join(others) or 'training'} "
+                f"differs from {path.name}); give another --output"
+            )
+    if distributed.rank() == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".part")
+        temporary.write_text(json.dumps(now, indent=2) + "\n")
+        os.replace(temporary, path)
+
+
+def _length(recipe: dict) -> dict:
+    return {k: v for k, v in recipe["training"].items() if k in ("steps", "minutes")}
+
+
+def make_method(network, recipe: dict) -> Method:
+    """Method of a recipe, to train `network` with.
+
+    Raises
+    ------
+    UsageError
+    """
+    options = {k: v for k, v in recipe["training"].items() if k == "learning_rate"}
     if recipe["method"] == "segmentation":
-        method = Segmentation(network, **options)
-        batches, validation = _label_data(recipe, data)
-    elif recipe["method"] == "paired":
-        if adversarial:
-            options |= {
-                "discriminator": PatchDiscriminator(2, base=adversarial["base"]),
-                "adversarial_weight": adversarial["weight"],
-                "adversarial_start": adversarial["start"],
-            }
-        method = Paired(network, **options)
-        batches, validation = _pair_data(recipe, data)
-    else:
+        return Segmentation(network, **options)
+    options["value_range"] = recipe["output"]["range"]
+    if recipe["method"] in {"pix2pix", "cyclegan"}:
+        return _classical(network, recipe, **options)
+    if recipe["method"] != "paired":
         raise UsageError(f"recipe {recipe['name']}: unknown method {recipe['method']!r}")
-    settings = TrainingSettings(**training, seed=recipe["seed"])
-    card = _card(recipe, settings)
-    if recipe["method"] == "paired":
-        card["RangeSeen"] = _range_seen(data, recipe["people"]["train"])
-    average = train(method, batches, validation, folder, settings)
-    return save_model(average, folder / f"{recipe['name']}.safetensors", card)
+    if adversarial := recipe.get("adversarial"):
+        options |= {
+            "discriminator": PatchDiscriminator(2, base=adversarial["base"]),
+            "adversarial_weight": adversarial["weight"],
+            "adversarial_start": adversarial["start"],
+        }
+    if perceptual := recipe.get("perceptual"):
+        encoder = load_model(find_card(perceptual["model"])).network
+        options |= {
+            "perceptual": PerceptualLoss(encoder),
+            "perceptual_weight": perceptual["weight"],
+        }
+    return Paired(network, **options)
 
 
-def _label_data(recipe: dict, data: Path):
-    def maps(group: str):
-        return [
-            load_label_map(_one(data, f"*seg_{person}.nii.gz"))
-            for person in recipe["people"][group]
-        ]
-
-    options = recipe["data"]
-    spacing, seed = options["spacing"], recipe["seed"]
-    patches = LabelPatches(maps("train"), options["patch"], options["batch"], spacing, seed)
-    unseen = LabelPatches(maps("validation"), 96, 1, spacing, seed + 1)
-    return patches.batch, lambda: (unseen.batch(step) for step in range(8))
-
-
-def _pair_data(recipe: dict, data: Path):
-    def people(group: str):
-        return [_person(data, label) for label in recipe["people"][group]]
-
-    patches = PairPatches(
-        people("train"), recipe["data"]["patch"], recipe["data"]["batch"], recipe["seed"]
-    )
-    unseen = people("validation")
-    return patches.batch, lambda: (person.whole() for person in unseen)
+def _classical(network, recipe: dict, **options) -> Pix2Pix | CycleGAN:
+    """Method of the classical baselines, with its other networks."""
+    base = recipe["adversarial"]["base"]
+    options["tile"] = recipe["data"]["patch"]
+    if recipe["method"] == "pix2pix":
+        channels = recipe["network"]["in_channels"]
+        critic = PatchDiscriminator(2, base)
+        return Pix2Pix(network, critic, channels=channels, **options)
+    back = build_network(recipe["network"])
+    critics = PatchDiscriminator(1, base), PatchDiscriminator(1, base)
+    return CycleGAN(network, back, *critics, **options)
 
 
-def _person(data: Path, label: str) -> Person:
-    pair = read_pair(data, label)
-    volumes = [pair.t1w, pair.target, pair.mask, pair.supervised]
-    return Person.of(volumes, pair.to_mni @ pair.affine, pair.thickness)
-
-
-def _range_seen(data: Path, labels: list[str]) -> dict[str, list[float]]:
-    """Mean and standard deviation of what the inputs looked like; at least 10 % of the mean."""
-    people = [json.loads((data / f"sub-{k}" / "pair.json").read_text()) for k in labels]
-    result = {}
-    for name in people[0]["Appearance"]:
-        values = [person["Appearance"][name] for person in people]
-        mean = statistics.fmean(values)
-        result[name] = [round(mean, 4), round(max(statistics.pstdev(values), 0.1 * mean), 4)]
-    return result
-
-
-def _one(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
-        raise DataError(f"{folder}: {len(found)} files match {pattern}, one is needed")
-    return found[0]
-
-
-def _card(recipe: dict, settings: TrainingSettings) -> dict:
+def _card(recipe: dict) -> dict:
     from bids_gan import __version__
 
     return {
@@ -154,7 +202,10 @@ def _card(recipe: dict, settings: TrainingSettings) -> dict:
         "Network": recipe["network"],
         "Method": recipe["method"],
         "Seed": recipe["seed"],
-        "Steps": settings.steps,
-        "People": recipe["people"],
+        "Steps": recipe["training"]["steps"],
+        **({"Minutes": recipe["training"]["minutes"]} if "minutes" in recipe["training"] else {}),
+        **{name: recipe[key] for key, name in _IN_CARD.items() if key in recipe},
         **recipe.get("card", {}),
+        # all that fine-tuning needs to know
+        "Recipe": {k: v for k, v in recipe.items() if k != "card"},
     }

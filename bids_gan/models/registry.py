@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ class Card:
     ----------
     name, version : str
     target : str
-        Contrast it makes (``FA``), or ``mask`` for the brain-mask network.
+        Contrast it makes (``FA``), or ``anatomy`` for the anatomy network.
     inputs : tuple of str
     network : dict
         Arguments of the network class.
@@ -91,7 +92,7 @@ def released_cards() -> list[Card]:
 
 def available_targets() -> tuple[str, ...]:
     """Contrasts that a released model can make."""
-    return tuple(card.target for card in released_cards() if card.target != "mask")
+    return tuple(card.target for card in released_cards() if card.target != "anatomy")
 
 
 def find_card(name_or_path: str) -> Card:
@@ -132,7 +133,14 @@ def file_sha256(path: Path) -> str:
 
 
 def load_model(card: Card) -> Model:
-    """Load a network for inference after its checksum was verified.
+    """Load a network for inference, its batch normalisation folded; see :func:`load_network`."""
+    from bids_gan.gan.networks.unet import fold_batch_norm
+
+    return Model(fold_batch_norm(load_network(card)).requires_grad_(False), card)
+
+
+def load_network(card: Card) -> nn.Module:
+    """Load a network as it was trained, after its checksum was verified.
 
     Raises
     ------
@@ -142,7 +150,7 @@ def load_model(card: Card) -> Model:
     import torch
     from safetensors.torch import load_file
 
-    from bids_gan.gan.networks.unet import SpaceToDepthUNet, fold_batch_norm
+    from bids_gan.gan.networks.factory import build_network
 
     found = file_sha256(card.weights)
     if found != card.sha256:
@@ -150,20 +158,16 @@ def load_model(card: Card) -> Model:
             f"{card.weights}: SHA-256 is {found}, the card says {card.sha256}; "
             "the file was altered or damaged, install the package again"
         )
-    network = SpaceToDepthUNet(
-        card.network["in_channels"],
-        card.network["out_channels"],
-        tuple(card.network["widths"]),
-    )
     weights = {name: value.to(torch.float32) for name, value in load_file(card.weights).items()}
     try:
+        network = build_network(card.network)
         network.load_state_dict(weights, strict=False)
         missing = {k for k in network.state_dict() if not k.endswith("num_batches_tracked")}
         if missing != set(weights):
             raise RuntimeError(f"tensors differ: {sorted(missing ^ set(weights))[:4]}")
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ModelError(f"{card.weights}: does not fit its card ({error})") from None
-    return Model(fold_batch_norm(network).requires_grad_(False), card)
+    return network
 
 
 def save_model(network: nn.Module, path: Path, card: dict) -> Card:
@@ -187,7 +191,11 @@ def save_model(network: nn.Module, path: Path, card: dict) -> Card:
         if not name.endswith("num_batches_tracked")
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(weights, path, metadata={"name": card["Name"]})
-    text = {**card, "WeightsSHA256": file_sha256(path)}
-    path.with_suffix(".json").write_text(json.dumps(text, indent=2) + "\n")
+    temporary = path.with_suffix(".part")
+    save_file(weights, temporary, metadata={"name": card["Name"]})
+    text = {**card, "WeightsSHA256": file_sha256(temporary)}
+    os.replace(temporary, path)
+    # the card last: without it the weights are not found
+    temporary.write_text(json.dumps(text, indent=2) + "\n")
+    os.replace(temporary, path.with_suffix(".json"))
     return read_card(path.with_suffix(".json"))

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel as nib
-
 from bids_gan.anatomy.prepare import prepare_t1w
 from bids_gan.errors import DataError, UsageError
+from bids_gan.images import load_volume
 from bids_gan.models.registry import find_card, load_model
 from bids_gan.pairs.measured import measured_pair
 from bids_gan.pairs.store import TARGETS, is_whole, write_pair
-from bids_gan.pairs.template import align_template, template_pair
+from bids_gan.pairs.template import align_template, template_pair, tissue_components
 
 #: suffixes by which measured targets are found
 SUFFIXES = {"FA": ("FA",), "T2w": ("T2w", "inplaneT2"), "FDG": ("pet",), "CT": ("ct",)}
 #: unit of a measured target, see :func:`bids_gan.pairs.measured.measured_pair`
 SCALES = {"FA": "none", "T2w": "white", "FDG": "none", "CT": "none"}
+
+PSEUDO = {
+    "Description": "Pseudo-target: mean FA template registered to the T1w; not a measurement",
+    "Synthetic": True,
+}
 
 
 def make_pairs(
@@ -54,19 +58,21 @@ def make_pairs(
     unknown = set(labels or []) - set(found)
     if unknown or not found:
         raise UsageError(f"{bids_dir}: no T1w of {sorted(unknown) or 'anybody'}")
-    network = load_model(find_card("brain-mask")).network
-    aligned = align_template(nib.load(template)) if template else None
+    network = load_model(find_card("anatomy")).network
+    components = None
+    if template:
+        components = tissue_components(align_template(load_volume(template)))
     for label in tqdm(labels or sorted(found), unit="person"):
         if is_whole(output_dir, label):
             continue
-        anatomy = prepare_t1w(nib.load(found[label]), network, name=str(found[label]))
-        if aligned is not None:
-            _write_pseudo(output_dir, label, target, anatomy, aligned)
+        anatomy = prepare_t1w(load_volume(found[label]), network, name=str(found[label]))
+        if components:
+            pair, card = template_pair(anatomy, components), PSEUDO
         else:
             path = find_target(bids_dir, label, target)
-            pair = measured_pair(anatomy, nib.load(path), str(path), SCALES[target])
+            pair = measured_pair(anatomy, load_volume(path), str(path), SCALES[target])
             card = {"Description": f"Measured, {path.name}", "Synthetic": False}
-            write_pair(output_dir, label, target, pair, card)
+        write_pair(output_dir, label, target, pair, card)
 
 
 def find_target(bids_dir: Path, label: str, target: str) -> Path:
@@ -90,13 +96,3 @@ def find_target(bids_dir: Path, label: str, target: str) -> Path:
             "--participant-label leaves people out, --template makes pseudo-targets of FA"
         )
     return found[0]
-
-
-def _write_pseudo(output_dir: Path, label: str, target: str, anatomy, aligned) -> None:
-    pair, warped = template_pair(anatomy, aligned)
-    card = {
-        "Description": "Pseudo-target: mean FA template registered to the T1w; not a measurement",
-        "Synthetic": True,
-    }
-    extra = {("dwi", "desc-template_FA"): warped}
-    write_pair(output_dir, label, target, pair, card, extra)

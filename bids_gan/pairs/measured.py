@@ -9,10 +9,11 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from bids_gan.anatomy.prepare import Anatomy, check_volume
+from bids_gan.anatomy.prepare import Anatomy
 from bids_gan.anatomy.segment import WHITE
 from bids_gan.errors import DataError
 from bids_gan.geometry import box_grid, resample, to_ras, voxel_sizes
+from bids_gan.images import check_volume
 from bids_gan.itk import read_affine, to_ants
 from bids_gan.pairs.store import Pair
 from bids_gan.synthesis.generate import appearance
@@ -143,7 +144,7 @@ def measured_pair(anatomy: Anatomy, img: nib.Nifti1Image, name: str, scale: str)
     t1w_to_image = register_to_t1w(data, img.affine, anatomy)
     image_to_t1w = np.linalg.inv(t1w_to_image)
     if scale == "white":
-        data = data / _white_level(data, img.affine, anatomy, t1w_to_image, name)
+        data = data / white_level(data, img.affine, anatomy, t1w_to_image, name)
     shape, grid, thickness, centres = slice_grid(anatomy, img, image_to_t1w)
     onto = (shape, grid)
     target = resample(data, img.affine, *onto, target_to_source=t1w_to_image)
@@ -165,10 +166,25 @@ def measured_pair(anatomy: Anatomy, img: nib.Nifti1Image, name: str, scale: str)
     )
 
 
-def _white_level(
+def white_level(
     data: np.ndarray, affine: np.ndarray, anatomy: Anatomy, t1w_to_image: np.ndarray, name: str
 ) -> np.ndarray:
-    """Bias field of the image times its level in white matter."""
+    """Bias field of an image times its level in white matter.
+
+    Parameters
+    ----------
+    data : (I, J, K) array
+    affine : (4, 4) array
+    anatomy : Anatomy
+    t1w_to_image : (4, 4) array
+        World of the T1w to world of the image.
+    name : str
+        Of the image, for error messages.
+
+    Returns
+    -------
+    (I, J, K) array
+    """
     import ants
 
     image_to_t1w = np.linalg.inv(t1w_to_image)

@@ -56,9 +56,7 @@ class Pair:
     appearance: dict[str, float]
 
 
-def write_pair(
-    folder: Path, label: str, target: str, pair: Pair, card: Mapping, extra: Mapping | None = None
-) -> None:
+def write_pair(folder: Path, label: str, target: str, pair: Pair, card: Mapping) -> None:
     """Write a pair; the JSON file comes last, its presence says that the pair is whole.
 
     Parameters
@@ -72,8 +70,6 @@ def write_pair(
     pair : Pair
     card : mapping
         Where the target comes from; ``Synthetic`` says whether it is a pseudo-target.
-    extra : mapping, optional
-        Further volumes worth keeping: (folder, name after the stem) -> array.
     """
     person = folder / f"sub-{label}"
     kind, suffix = TARGETS[target]
@@ -82,7 +78,6 @@ def write_pair(
         ("anat", "desc-brain_mask"): pair.mask.astype(np.uint8),
         (kind, f"desc-target_{suffix}"): pair.target,
         (kind, "desc-supervised_mask"): pair.supervised.astype(np.uint8),
-        **(extra or {}),
     }
     for (kind, name), data in volumes.items():
         (person / kind).mkdir(parents=True, exist_ok=True)

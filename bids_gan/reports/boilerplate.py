@@ -103,7 +103,7 @@ def _anatomy(sessions: list[SessionPlan]) -> str:
         "### Anatomical images\n\n"
         "The T1-weighted image was corrected for intensity non-uniformity with N4 "
         "[@tustison2010n4] as distributed with ANTsPy [@tustison2021antsx]. "
-        f"{masks}; tissues were labelled by the same network. The brain was registered by an "
+        f"{masks}; structures were labelled by the same network. The brain was registered by an "
         "affine transform to the MNI152 template [@fonov2011template] that comes with Nilearn "
         "[@abraham2014nilearn]."
     )

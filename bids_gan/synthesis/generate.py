@@ -12,7 +12,7 @@ from bids_gan.geometry import mask_bounds
 
 if TYPE_CHECKING:
     from bids_gan.anatomy.prepare import Anatomy
-    from bids_gan.models.registry import Model
+    from bids_gan.models.registry import Card, Model
 
 #: border around the brain, voxels
 MARGIN = 4
@@ -25,15 +25,16 @@ class SyntheticImage:
     Attributes
     ----------
     mean : (I, J, K) float32 array
-        Zero outside the brain.
-    std : (I, J, K) float32 array
-        Expected standard deviation of the error, from the generator's Laplace scale.
+        In the unit of the model card; zero outside the brain, unless the whole head was input.
+    std : (I, J, K) float32 array or None
+        Expected standard deviation of the error, from the generator's Laplace scale; None of a
+        generator that has no such output.
     affine : (4, 4) array
         Voxel to world (mm).
     """
 
     mean: np.ndarray
-    std: np.ndarray
+    std: np.ndarray | None
     affine: np.ndarray
 
 
@@ -49,6 +50,40 @@ def crop_to_brain(anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return np.where(mask, anatomy.t1w[box], 0).astype(np.float32), mask, affine
 
 
+def generator_input(
+    anatomy: Anatomy, inputs: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a generator sees of a person.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+    inputs : tuple of str
+        Of the model card: ``T1w`` (zero outside the brain) or ``head`` (the whole image), then
+        perhaps ``position`` (see :func:`bids_gan.gan.training.pairs.position_channels`).
+
+    Returns
+    -------
+    channels : (C, I, J, K) float32 array
+    mask : (I, J, K) bool array
+        Where the generator's image counts.
+    affine : (4, 4) array
+        Voxel to world (mm).
+    """
+    from bids_gan.gan.training.pairs import grid_coordinates, position_channels
+
+    if inputs[0] == "head":
+        image, affine = anatomy.t1w, anatomy.affine
+        mask = np.ones(image.shape, bool)
+    else:
+        image, mask, affine = crop_to_brain(anatomy)
+    channels = [image[None]]
+    if "position" in inputs:
+        position = position_channels(grid_coordinates(image.shape), anatomy.to_mni @ affine)
+        channels.append(position.numpy() * mask)
+    return np.concatenate(channels), mask, affine
+
+
 def synthesise(
     anatomy: Anatomy, model: Model, *, precision: str = "auto", device: str = "cpu"
 ) -> SyntheticImage:
@@ -58,27 +93,35 @@ def synthesise(
     ----------
     anatomy : Anatomy
     model : Model
-        With inputs T1w and position, and the outputs value and log-scale.
+        With the output value, or value and log-scale.
     precision : {'auto', 'bf16', 'fp32'}
     device : str
     """
-    import torch
+    from bids_gan.gan.heads import RANGES, split_heads
 
-    from bids_gan.gan.heads import split_heads
-    from bids_gan.gan.training.pairs import grid_coordinates, position_channels
+    card = model.card
+    inputs, mask, affine = generator_input(anatomy, card.inputs)
+    raw = run_network(model.network, inputs, precision, device, field_of_view(card))
+    output = card.text.get("Output", {})
+    value_range, unit, std = output.get("range", "fraction"), output.get("unit", 1), None
+    if len(raw) == 1:
+        value = RANGES[value_range](raw)
+    else:
+        value, log_scale = split_heads(raw[None], value_range)
+        value = value[0]
+        # a Laplace law of scale b has standard deviation b * sqrt(2)
+        std = unit * np.sqrt(2) * log_scale[0, 0].exp().numpy()
+        std = np.where(mask, std, 0).astype(np.float32)
+    mean = np.where(mask, unit * value[0].numpy(), 0)
+    return SyntheticImage(mean.astype(np.float32), std, affine)
 
-    t1w, mask, affine = crop_to_brain(anatomy)
-    position = position_channels(grid_coordinates(t1w.shape), anatomy.to_mni @ affine)
-    inputs = torch.cat([torch.as_tensor(t1w)[None], position * torch.as_tensor(mask)]).numpy()
-    raw = run_network(model.network, inputs, precision, device)
-    value, log_scale = split_heads(raw[None])
-    # a Laplace law of scale b has standard deviation b * sqrt(2)
-    std = np.sqrt(2) * log_scale[0, 0].exp().numpy()
-    return SyntheticImage(
-        mean=np.where(mask, value[0, 0].numpy(), 0).astype(np.float32),
-        std=np.where(mask, std, 0).astype(np.float32),
-        affine=affine,
-    )
+
+def field_of_view(card: Card) -> int | None:
+    """Edge of the cubes on which a generator must be run; None for the whole volume.
+
+    Instance normalisation, which the ResNet has, depends on the size that it was trained at.
+    """
+    return card.text["Recipe"]["data"]["patch"] if card.network.get("kind") == "resnet" else None
 
 
 def appearance(anatomy: Anatomy) -> dict[str, float]:

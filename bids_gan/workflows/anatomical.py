@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def init_anatomical_wf(
     session: SessionPlan, settings: Settings, *, name: str = "anatomical_wf"
 ) -> Workflow:
-    """Prepare the T1w of a session and synthesise FA from it.
+    """Prepare the T1w of a session and synthesise FA, and what else is asked for, from it.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def init_anatomical_wf(
     from nipype.interfaces.utility import IdentityInterface
 
     from bids_gan.interfaces.anatomical import PrepareAnatomy, Synthesise
-    from bids_gan.interfaces.derivatives import SaveSession
+    from bids_gan.interfaces.derivatives import SaveSession, SaveSynthetic
     from bids_gan.interfaces.figures import DrawSession
     from bids_gan.models.registry import card_for_target, find_card
 
@@ -44,33 +44,46 @@ def init_anatomical_wf(
     threads = settings.omp_nthreads
     t1w = str(session.t1w.path)
     prepare = pe.Node(
-        PrepareAnatomy(t1w=t1w, model=str(find_card("brain-mask").path)),
+        PrepareAnatomy(t1w=t1w, model=str(find_card("anatomy").path)),
         name="prepare_anatomy",
         n_procs=threads,
         mem_gb=2.0,
     )
     if session.brain_mask:
         prepare.inputs.brain_mask = str(session.brain_mask)
-    generator = card_for_target("FA", settings.model)
-    synthesise = pe.Node(
-        Synthesise(t1w=t1w, model=str(generator.path), device=settings.device),
-        name="synthesise",
-        n_procs=threads,
-        mem_gb=1.5,
-    )
     draw = pe.Node(DrawSession(), name="draw_anatomy", mem_gb=1.0)
     save = pe.Node(
         SaveSession(settings=settings, session=session), name="save_anatomy", mem_gb=0.5
     )
     outputnode = pe.Node(IdentityInterface(["anatomy", "image", "record"]), name="outputnode")
     workflow.connect([
-        (prepare, synthesise, [("anatomy", "anatomy")]),
         (prepare, draw, [("t1w", "t1w"), ("brain_mask", "brain_mask"), ("white", "white")]),
-        (synthesise, draw, [("image_t1w", "image"), ("std_t1w", "std")]),
-        (prepare, save, [("brain_mask", "brain_mask"), ("tissue", "tissue")]),
-        (synthesise, save, [("image_t1w", "image"), ("std_t1w", "std"), ("record", "record")]),
+        (prepare, save, [("brain_mask", "brain_mask"), ("structures", "structures")]),
         (draw, save, [("figures", "figures")]),
         (prepare, outputnode, [("anatomy", "anatomy")]),
-        (synthesise, outputnode, [("image", "image"), ("record", "record")]),
     ])  # fmt: skip
+    # diffusion needs FA, whatever else is asked for
+    for target in dict.fromkeys(("FA", *settings.targets)):
+        generator = card_for_target(target, settings.model)
+        synthesise = pe.Node(
+            Synthesise(t1w=t1w, model=str(generator.path), device=settings.device),
+            name=f"synthesise_{target.lower()}",
+            n_procs=threads,
+            mem_gb=1.5,
+        )
+        keep = pe.Node(
+            SaveSynthetic(settings=settings, session=session, target=target),
+            name=f"save_{target.lower()}",
+            mem_gb=0.5,
+        )
+        images = [("image_t1w", "image"), ("std_t1w", "std")]
+        workflow.connect([
+            (prepare, synthesise, [("anatomy", "anatomy")]),
+            (synthesise, keep, [*images, ("record", "record")]),
+        ])  # fmt: skip
+        if target == "FA":
+            workflow.connect([
+                (synthesise, draw, images),
+                (synthesise, outputnode, [("image", "image"), ("record", "record")]),
+            ])  # fmt: skip
     return workflow

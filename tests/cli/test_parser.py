@@ -117,7 +117,7 @@ def test_command_line_wins_over_config_file(parse, tmp_path):
         (["--level", "full"], "unrecognized arguments: --level"),
         (["--participant", "01"], "unrecognized arguments: --participant"),
         (["--sdc", "topup"], "invalid choice: 'topup'"),
-        (["--targets", "CT"], "--targets: no generator for CT"),
+        (["--targets", "MD"], "--targets: no generator for MD"),
         (["--output-spaces", "MNI152NLin2009cAsym"], "is none of dwi, T1w"),
         (["--device", "tpu"], "is none of auto, cpu"),
         (["--derivatives", "old"], "--derivatives wants NAME=PATH, not 'old'"),

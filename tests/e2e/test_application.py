@@ -17,6 +17,8 @@ from bids_gan.simulate.demo import write_demo
 
 pytestmark = pytest.mark.slow
 
+TARGETS = ("FA", "T2w", "FDG", "CT")
+
 NO_NETWORK = """
 import socket
 
@@ -42,13 +44,14 @@ class Run:
         self.out = folder / "derivatives"
         self.work = folder / "work"
 
-    def start(self, *options: str) -> subprocess.Popen:
+    def start(self) -> subprocess.Popen:
         guard = self.folder / "guard"
         guard.mkdir(exist_ok=True)
         (guard / "sitecustomize.py").write_text(NO_NETWORK)
         command = [sys.executable, "-m", "bids_gan", self.bids, self.out, "participant"]
+        command += ["--targets", *TARGETS, "--work-dir", self.work, "--nprocs", "1"]
         return subprocess.Popen(
-            [*map(str, command), "--work-dir", str(self.work), "--nprocs", "1", *options],
+            list(map(str, command)),
             env=os.environ | {"HOME": "/proc/nobody", "PYTHONPATH": str(guard)},
             cwd=self.folder,
             stdout=subprocess.PIPE,
@@ -124,10 +127,22 @@ def test_nothing_was_written_into_the_dataset(run):
 
 
 def test_synthetic_images_say_so(run):
-    sidecars = list(run.out.glob("sub-01/dwi/*desc-synth*.json"))
-    assert sidecars
+    sidecars = list(run.out.glob("sub-01/*/*desc-synth*.json"))
+    assert len(sidecars) == 2 * len(TARGETS) + 1
     for path in sidecars:
         assert json.loads(path.read_text())["Synthetic"] is True
+
+
+def test_every_contrast_is_in_the_units_of_its_card(run):
+    mask = np.asarray(nib.load(next(run.out.glob("sub-01/anat/*desc-brain_mask.nii.gz"))).dataobj)
+    for name, low, high in (
+        ("dwi/*space-T1w_desc-synth_FA", 0.15, 0.45),
+        ("anat/*desc-synth_T2w", 0.8, 2.5),
+        ("pet/*desc-synth_pet", 0.4, 1.6),
+        ("anat/*desc-synth_ct", -100, 150),
+    ):
+        image = np.asarray(nib.load(next(run.out.glob(f"sub-01/{name}.nii.gz"))).dataobj)
+        assert low < image[mask > 0].mean() < high, name
 
 
 def test_report_and_group_page(run):

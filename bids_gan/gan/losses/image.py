@@ -16,6 +16,16 @@ def masked_l1(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     return masked_mean((prediction - target).abs(), mask)
 
 
+def agreement(prediction: Tensor, target: Tensor, mask: Tensor) -> dict[str, float]:
+    """Masked L1 and Pearson correlation of two volumes, for validation."""
+    inside = mask > 0.5
+    both = torch.stack([prediction[inside], target[inside]])
+    return {
+        "l1": float((both[0] - both[1]).abs().mean()),
+        "r": float(torch.corrcoef(both)[0, 1]),
+    }
+
+
 def laplace_nll(error: Tensor, log_scale: Tensor, mask: Tensor) -> Tensor:
     """Negative log-likelihood of absolute errors under a Laplace law, without its constant.
 

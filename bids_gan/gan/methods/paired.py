@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bids_gan.gan.heads import slice_profile, split_heads
 from bids_gan.gan.losses import adversarial
-from bids_gan.gan.losses.image import laplace_nll, masked_l1
+from bids_gan.gan.losses.image import agreement, laplace_nll, masked_l1
 
 
 class Paired:
@@ -28,6 +28,9 @@ class Paired:
     adversarial_start : int
         Step from which the discriminator takes part.
     learning_rate : float
+    perceptual : module, optional
+        :class:`bids_gan.gan.losses.perceptual.PerceptualLoss`.
+    perceptual_weight : float
     value_range : str
         Of the image, see :func:`bids_gan.gan.heads.split_heads`.
     """
@@ -39,8 +42,12 @@ class Paired:
         adversarial_weight: float = 0.0,
         adversarial_start: int = 0,
         learning_rate: float = 5e-4,
+        perceptual: nn.Module | None = None,
+        perceptual_weight: float = 0.0,
         value_range: str = "fraction",
     ):
+        self.perceptual = perceptual
+        self.perceptual_weight = perceptual_weight
         self.value_range = value_range
         self.generator = generator
         self.discriminator = discriminator
@@ -75,6 +82,9 @@ class Paired:
             # the scale head learns from the error and must not excuse it
             "scale": 0.05 * laplace_nll(error.detach(), log_scale, measured),
         }
+        if self.perceptual is not None:
+            features = self.perceptual(seen, batch["target"], mask)
+            terms["perceptual"] = self.perceptual_weight * features
         result = {"generator": terms}
         if self.discriminator is not None and step >= self.adversarial_start:
             condition = batch["input"][:, :1]
@@ -97,9 +107,15 @@ class Paired:
         """Validation numbers of a whole volume: masked L1 and Pearson correlation."""
         value, _ = split_heads(network(batch["input"]), self.value_range)
         value = slice_profile(value, batch["thickness"])
-        inside = batch["supervised"] > 0.5
-        both = torch.stack([value[inside], batch["target"][inside]])
+        return agreement(value, batch["target"], batch["supervised"])
+
+    @torch.no_grad()
+    def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """First volume of a batch: input, target and output, (D, H, W) each."""
+        value, _ = split_heads(network(batch["input"][:1]), self.value_range)
+        mask = batch["mask"][0, 0]
         return {
-            "l1": float((both[0] - both[1]).abs().mean()),
-            "r": float(torch.corrcoef(both)[0, 1]),
+            "input": batch["input"][0, 0].float(),
+            "target": batch["target"][0, 0] * mask,
+            "output": value[0, 0] * mask,
         }

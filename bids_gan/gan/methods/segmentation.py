@@ -37,3 +37,12 @@ class Segmentation:
         classes = dice_scores(predicted, batch["labels"], logits.shape[1])
         brain = dice_scores((predicted > 0).long(), (batch["labels"] > 0).long(), 2)[1]
         return {"dice": float(classes[1:].nanmean()), "brain": float(brain)}
+
+    @torch.no_grad()
+    def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """First volume of a batch: input, true and predicted classes, (D, H, W) each."""
+        return {
+            "input": batch["input"][0, 0].float(),
+            "target": batch["labels"][0],
+            "output": network(batch["input"][:1]).argmax(1)[0],
+        }

@@ -82,16 +82,19 @@ class SpaceToDepthUNet(nn.Module):
         )
         self.head = nn.Conv3d(widths[0], 8 * out_channels, 3, padding=1)
 
+    def encode(self, x: Tensor) -> list[Tensor]:
+        """Features at each level of the trunk, finest first; the input may have any size."""
+        pad = [(-n) % self.multiple for n in x.shape[2:]]
+        x = F.pad(x, (0, pad[2], 0, pad[1], 0, pad[0]))
+        features = [self.stem(space_to_depth(x))]
+        for down in self.down:
+            features.append(down(features[-1]))
+        return features
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, D, H, W) to (N, out_channels, D, H, W) of any size."""
         size = x.shape[2:]
-        pad = [(-n) % self.multiple for n in size]
-        x = F.pad(x, (0, pad[2], 0, pad[1], 0, pad[0]))
-        x = self.stem(space_to_depth(x))
-        skips = []
-        for down in self.down:
-            skips.append(x)
-            x = down(x)
+        *skips, x = self.encode(x)
         for narrow, merge, refine in self.up:
             # 1³ convolution before the interpolation: the same result for an eighth of the work
             x = F.interpolate(narrow(x), scale_factor=2, mode="nearest")

@@ -1,70 +1,360 @@
-"""The one training loop: schedule, averaging, checkpoints, log, validation."""
+"""The one training loop: steps, averaging, validation, and how to go on after a kill."""
 
 from __future__ import annotations
 
 import copy
-import csv
 import math
-import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from bids_gan.errors import DataError, TrainingError, UsageError
+from bids_gan.gan.training import distributed
+from bids_gan.gan.training.checkpoint import load_checkpoint, save_checkpoint
+from bids_gan.gan.training.figure import write_preview
+from bids_gan.gan.training.log import Log
+from bids_gan.gan.training.method import Method
+from bids_gan.gan.training.settings import TrainingSettings
 
-@dataclass(frozen=True)
-class TrainingSettings:
-    """What the loop needs to know, whatever the method.
+Batch = dict[str, Tensor]
 
-    Attributes
+
+def train(
+    method: Method,
+    batches: Callable[[int], Batch],
+    validation: Callable[[], Iterable[Batch]],
+    folder: Path,
+    settings: TrainingSettings,
+    device: str = "cpu",
+) -> nn.Module:
+    """Train to the end, resuming from `folder` when it holds a checkpoint.
+
+    Parameters
     ----------
-    steps : int
-        Optimisation steps in all.
-    freeze_statistics : int
-        Step from which batch normalisation uses its running statistics, as inference does.
-    validate_every : int
-    average_decay : float
-        Decay of the exponential moving average of the weights, which is what gets released.
-    precision : {'bf16', 'fp32'}
-    workers : int
-        Processes that prepare batches ahead of the training; 0 prepares them in its own.
-    """
+    method : Method
+    batches : callable
+        Gives the batch of a step; it must depend on the step alone, so that a resumed run sees
+        what an undisturbed one would. Of several processes each takes its share of the rows.
+    validation : callable
+        Gives the validation batches, one a whole volume.
+    folder : Path
+        Receives checkpoints, ``log.csv`` and previews.
+    settings : TrainingSettings
+    device : str
 
-    steps: int
-    freeze_statistics: int = 500
-    warmup: int = 100
-    validate_every: int = 250
-    average_decay: float = 0.998
-    precision: str = "bf16"
-    seed: int = 0
-    workers: int = 1
+    Returns
+    -------
+    module
+        The averaged generator: the best one by ``settings.best``, or the last.
+
+    Raises
+    ------
+    TrainingError
+        When a loss or gradient is not finite; the batch is saved.
+    """
+    from tqdm import tqdm
+
+    folder.mkdir(parents=True, exist_ok=True)
+    run = _Run(method, validation, folder, settings, device)
+    stream = _Stream(batches, run.step, settings)
+    done = run.agree_to_stop()
+    with tqdm(  # in a run by the clock it shows the share of the time
+        total=settings.steps,
+        initial=run.position,
+        unit="step",
+        smoothing=0.05,
+        disable=not run.first,
+    ) as bar:
+        while not done:
+            run.advance(next(stream))
+            validated = run.step % settings.validate_every == 0
+            if validated:
+                run.validate(stream)
+            if settings.preview_every and run.step % settings.preview_every == 0:
+                run.preview()
+            done = run.agree_to_stop()
+            if done and not validated:
+                run.validate(stream)
+            if done or run.step % settings.checkpoint_every == 0:
+                run.save()
+            bar.update(run.position - bar.n)
+            if run.step % 20 == 0:
+                bar.set_postfix({k: f"{v:.3f}" for k, v in run.recent.items()})
+    return run.result()
 
 
 class _Steps(Dataset):
-    """The batches of steps `start` to `stop`, each a function of its step alone."""
+    """The batches from step `start` on, each a function of its step alone."""
 
-    def __init__(self, batches: Callable[[int], dict[str, Tensor]], start: int, stop: int):
+    def __init__(self, batches: Callable[[int], Batch], start: int, stop: int):
         self.batches = batches
         self.start = start
         self.stop = stop
 
     def __len__(self) -> int:
-        return self.stop - self.start
+        return max(self.stop - self.start, 0)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: int) -> Batch:
         return self.batches(self.start + index)
 
 
-def _loader(batches, start: int, settings: TrainingSettings) -> DataLoader:
-    return DataLoader(
-        _Steps(batches, start, settings.steps),
-        batch_size=None,
-        num_workers=settings.workers,
-        prefetch_factor=4 if settings.workers else None,
-    )
+class _Stream:
+    """Batches prepared ahead, and how long the training waited for them."""
+
+    def __init__(self, batches: Callable[[int], Batch], start: int, settings: TrainingSettings):
+        # by the clock nobody knows how many steps there will be
+        stop = settings.steps if settings.minutes is None else sys.maxsize
+        self.loader = DataLoader(
+            _Steps(batches, start, stop),
+            batch_size=None,
+            num_workers=settings.workers,
+            prefetch_factor=4 if settings.workers else None,
+        )
+        self.iterator: Iterator[Batch] | None = None
+        self.waited = 0.0
+        self.since = time.monotonic()
+
+    def __next__(self) -> Batch:
+        began = time.monotonic()
+        if self.iterator is None:
+            self.iterator = iter(self.loader)
+        batch = next(self.iterator)
+        self.waited += time.monotonic() - began
+        return batch
+
+    def share_waited(self) -> float:
+        """Share of the time since the last call that went by without a batch to train on."""
+        now = time.monotonic()
+        share = self.waited / max(now - self.since, 1e-9)
+        self.waited, self.since = 0.0, now
+        return share
+
+
+class _Run:
+    """The state of a training run, and what changes it."""
+
+    def __init__(self, method, validation, folder, settings, device):
+        self.method = method
+        self.validation = validation
+        self.folder = folder
+        self.settings = settings
+        self.device = device
+        self.first = distributed.rank() == 0
+        for module in method.modules.values():
+            module.to(device=device, memory_format=torch.channels_last_3d)
+            distributed.synchronise(module)
+        self.generator = method.modules["generator"]
+        self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.rates = {name: o.param_groups[0]["lr"] for name, o in method.optimisers.items()}
+        self.step = 0
+        self.seconds = 0.0
+        self.recent: dict[str, float] = {}
+        self.best: dict = {"value": None, "step": 0, "worse": 0, "weights": None}
+        self._resume()
+        self.started = time.monotonic() - self.seconds
+        self.log = Log(folder, self.step) if self.first else None
+
+    @property
+    def position(self) -> int:
+        """Where the run stands in its schedule; see :meth:`TrainingSettings.position`."""
+        return int(self.settings.position(self.step, self.seconds))
+
+    def agree_to_stop(self) -> bool:
+        """Whether it is over; all processes follow the clock and the validation of the first."""
+        patience = self.settings.patience
+        stop = bool(patience) and self.best["worse"] >= patience
+        now = time.monotonic() - self.started
+        self.seconds, stop = distributed.from_first([now, float(stop)], self.device)
+        return bool(stop) or self.position >= self.settings.steps
+
+    def advance(self, batch: Batch) -> None:
+        """One step of every optimiser."""
+        settings = self.settings
+        seed = np.random.SeedSequence([settings.seed, self.step, distributed.rank()])
+        torch.manual_seed(int(seed.generate_state(1, np.uint64)[0]))
+        factor = settings.learning_rate_factor(settings.position(self.step, self.seconds))
+        for name, optimiser in self.method.optimisers.items():
+            for group in optimiser.param_groups:
+                group["lr"] = self.rates[name] * factor
+        for module in self.method.modules.values():
+            module.train()
+            if self.position >= settings.freeze_statistics:
+                freeze_batch_norm(module)
+        for key, value in self._descend(distributed.share_of_batch(batch)).items():
+            self.recent[key] = 0.96 * self.recent.get(key, value) + 0.04 * value
+        self._update_average()
+        self.step += 1
+
+    def _descend(self, batch: Batch) -> dict[str, float]:
+        batch = self._to_device(batch)
+        with self._autocast():
+            losses = self.method.losses(batch, self.position)
+        values = {}
+        for name, terms in losses.items():
+            optimiser, module = self.method.optimisers[name], self.method.modules[name]
+            optimiser.zero_grad(set_to_none=True)
+            sum(terms.values()).backward()
+            distributed.average_gradients(module)
+            norm = nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            terms = {term: float(value.detach()) for term, value in terms.items()}
+            terms = distributed.mean_over_processes(terms, self.device)
+            if not np.isfinite([float(norm), *terms.values()]).all():
+                self._stop_at(batch, name, terms, float(norm))
+            optimiser.step()
+            values |= terms
+        return values
+
+    def _stop_at(self, batch: Batch, name: str, terms: dict[str, float], norm: float) -> None:
+        """Save the batch that cannot be learnt from, and say where."""
+        from safetensors.torch import save_file
+
+        suffix = f"_rank-{distributed.rank()}" if distributed.world_size() > 1 else ""
+        path = self.folder / f"notfinite_step-{self.step:08d}{suffix}.safetensors"
+        tensors = {key: value.cpu().contiguous().clone() for key, value in batch.items()}
+        save_file(tensors, path, metadata={"step": str(self.step)})
+        bad = [key for key, value in tensors.items() if not torch.isfinite(value).all()]
+        source = f"{', '.join(bad)} of the batch is not finite" if bad else "the batch is finite"
+        raise TrainingError(
+            f"loss or gradient of the {name} is not finite at step {self.step} "
+            f"({_text(terms)}, gradient norm {norm:.4g}; {source}): the batch is in {path}. "
+            "Mend the data, or lower learning_rate and start from the last checkpoint"
+        )
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        if not self.first:
+            return
+        # a short memory at first, so that the random start is soon forgotten
+        decay = min(self.settings.average_decay, (1 + self.step) / (10 + self.step))
+        pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
+        for old, new in pairs:
+            old.lerp_(new, 1 - decay)
+        for old, new in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+            old.copy_(new)
+
+    def validate(self, stream: _Stream) -> None:
+        """Score the averaged generator, write a row of the log, remember the best."""
+        if not self.first:
+            return
+        from tqdm import tqdm
+
+        waiting = stream.share_waited()
+        sums: dict[str, list[float]] = {}
+        with torch.no_grad(), self._autocast():
+            for batch in self.validation():
+                scores = self.method.score(self.average, self._to_device(batch))
+                for name, value in scores.items():
+                    sums.setdefault(name, []).append(value)
+        scores = {name: sum(values) / len(values) for name, values in sums.items()}
+        row = {
+            "step": self.step,
+            "minutes": (time.monotonic() - self.started) / 60,
+            "learning_rate": self.method.optimisers["generator"].param_groups[0]["lr"],
+            "waiting": waiting,
+            **self.recent,
+            **{f"validation_{name}": value for name, value in scores.items()},
+        }
+        self.log.add(row)
+        tqdm.write(
+            f"step {self.step}: {_text(self.recent)} | validation {_text(scores)} | "
+            f"waited for data {waiting:.0%} of the time"
+        )
+        self._remember_best(scores)
+        stream.since = time.monotonic()  # the validation itself waits for no batch
+
+    def _remember_best(self, scores: dict[str, float]) -> None:
+        if self.settings.best is None:
+            return
+        direction, _, name = self.settings.best.partition(" ")
+        if name not in scores:
+            known = ", ".join(scores) or "nothing: there are no validation people"
+            raise UsageError(f"best: {self.settings.best!r}; the validation gives {known}")
+        value = scores[name] if direction == "max" else -scores[name]
+        if math.isnan(value):
+            value = -math.inf
+        if self.best["value"] is None or value > self.best["value"]:
+            weights = {k: v.cpu().clone() for k, v in self.average.state_dict().items()}
+            self.best = {"value": value, "step": self.step, "worse": 0, "weights": weights}
+        else:
+            self.best["worse"] += 1
+
+    @torch.no_grad()
+    def preview(self) -> None:
+        """Draw what the averaged generator makes of the first validation volume."""
+        batch = next(iter(self.validation()), None) if self.first else None
+        if batch is None or not hasattr(self.method, "preview"):
+            return
+        with self._autocast():
+            panels = self.method.preview(self.average, self._to_device(batch))
+        path = self.folder / f"preview_step-{self.step:08d}.png"
+        write_preview(path, panels, f"step {self.step}")
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        for module in self.method.modules.values():
+            # unlike processors drift apart by rounding; a resumed run would not know
+            distributed.copy_from_first(module.state_dict().values())
+        own = {k: part.state_dict() for k, part in getattr(self.method, "state", {}).items()}
+        own = distributed.gather(own)
+        if not self.first:
+            return
+        state = {
+            "seconds": time.monotonic() - self.started,
+            "recent": self.recent,
+            "best": self.best,
+            "modules": {k: m.state_dict() for k, m in self.method.modules.items()},
+            "optimisers": {k: o.state_dict() for k, o in self.method.optimisers.items()},
+            "average": self.average.state_dict(),
+            "own": own,
+        }
+        save_checkpoint(self.folder, self.step, state)
+
+    def _resume(self) -> None:
+        if not self.first:
+            distributed.wait_for_all()  # until the first has set damaged ones aside
+        state = load_checkpoint(self.folder)
+        if self.first:
+            distributed.wait_for_all()
+        if state is None:
+            return
+        try:
+            for name, module in self.method.modules.items():
+                module.load_state_dict(state["modules"][name])
+            for name, optimiser in self.method.optimisers.items():
+                optimiser.load_state_dict(state["optimisers"][name])
+            self.average.load_state_dict(state["average"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise DataError(
+                f"{self.folder}: its checkpoint is of another recipe ({error}); "
+                "give another --output to start anew"
+            ) from None
+        own = state["own"][distributed.rank() % len(state["own"])]
+        for name, part in getattr(self.method, "state", {}).items():
+            part.load_state_dict(own[name])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.recent, self.best = state["recent"], state["best"]
+
+    def result(self) -> nn.Module:
+        """Close the log and give the averaged generator, the same in all processes."""
+        if self.first:
+            self.log.close()
+            if self.best["weights"] is not None:
+                self.average.load_state_dict(self.best["weights"])
+        distributed.copy_from_first(self.average.state_dict().values())
+        return self.average
+
+    def _to_device(self, batch: Batch) -> Batch:
+        return {key: value.to(self.device) for key, value in batch.items()}
+
+    def _autocast(self):
+        enabled = self.settings.precision == "bf16"
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=enabled)
 
 
 def freeze_batch_norm(module: nn.Module) -> None:
@@ -74,154 +364,5 @@ def freeze_batch_norm(module: nn.Module) -> None:
             part.eval()
 
 
-def learning_rate_factor(step: int, settings: TrainingSettings) -> float:
-    """Linear warm-up, then half a cosine down to 2 %."""
-    if step < settings.warmup:
-        return (step + 1) / settings.warmup
-    progress = (step - settings.warmup) / max(settings.steps - settings.warmup, 1)
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def train(
-    method,
-    batches: Callable[[int], dict[str, Tensor]],
-    validation: Callable[[], Iterable[dict[str, Tensor]]],
-    folder: Path,
-    settings: TrainingSettings,
-) -> nn.Module:
-    """Train until ``settings.steps``, resuming from `folder` when it holds a checkpoint.
-
-    Parameters
-    ----------
-    method : object
-        ``modules``, ``optimisers``, ``losses(batch, step)`` and ``score(network, batch)``;
-        see :mod:`bids_gan.gan.methods`.
-    batches : callable
-        Gives the batch of a step; it must depend on the step alone, so that a resumed run sees
-        what an undisturbed one would.
-    validation : callable
-        Gives the validation batches, one a whole volume.
-    folder : Path
-        Receives ``checkpoint.pt`` and ``log.csv``.
-    settings : TrainingSettings
-
-    Returns
-    -------
-    module
-        The averaged generator.
-    """
-    from tqdm import tqdm
-
-    folder.mkdir(parents=True, exist_ok=True)
-    generator = method.modules["generator"]
-    for module in method.modules.values():
-        module.to(memory_format=torch.channels_last_3d)
-    average = copy.deepcopy(generator).eval().requires_grad_(False)
-    rates = {name: opt.param_groups[0]["lr"] for name, opt in method.optimisers.items()}
-    start = _resume(folder, method, average)
-    recent: dict[str, float] = {}
-    with tqdm(total=settings.steps, initial=start, unit="step", smoothing=0.05) as bar:
-        for step, batch in enumerate(_loader(batches, start, settings), start):
-            factor = learning_rate_factor(step, settings)
-            for name, optimiser in method.optimisers.items():
-                for group in optimiser.param_groups:
-                    group["lr"] = rates[name] * factor
-            for module in method.modules.values():
-                module.train()
-                if step >= settings.freeze_statistics:
-                    freeze_batch_norm(module)
-            values = _step(method, batch, step, settings)
-            for key, value in values.items():
-                recent[key] = 0.96 * recent.get(key, value) + 0.04 * value
-            _update_average(average, generator, step, settings)
-            bar.update()
-            if step % 20 == 0:
-                bar.set_postfix({k: f"{v:.3f}" for k, v in recent.items()})
-            if (step + 1) % settings.validate_every == 0 or step + 1 == settings.steps:
-                scores = _validate(method, average, validation(), settings)
-                _log(folder / "log.csv", {"step": step + 1, **recent, **scores})
-                tqdm.write(f"step {step + 1}: " + _text(recent) + " | validation " + _text(scores))
-                _save(folder, method, average, step + 1)
-    return average
-
-
 def _text(values: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in values.items())
-
-
-def _autocast(settings: TrainingSettings):
-    return torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bf16")
-
-
-def _step(method, batch, step: int, settings: TrainingSettings) -> dict[str, float]:
-    with _autocast(settings):
-        losses = method.losses(batch, step)
-    values = {}
-    for name, terms in losses.items():
-        optimiser = method.optimisers[name]
-        optimiser.zero_grad(set_to_none=True)
-        total = sum(terms.values())
-        if not torch.isfinite(total):
-            raise FloatingPointError(f"loss of the {name} is not finite at step {step}: {terms}")
-        total.backward()
-        nn.utils.clip_grad_norm_(method.modules[name].parameters(), 1.0)
-        optimiser.step()
-        values |= {term: float(value.detach()) for term, value in terms.items()}
-    return values
-
-
-@torch.no_grad()
-def _update_average(average, generator, step: int, settings: TrainingSettings) -> None:
-    # a short memory at first, so that the random start is soon forgotten
-    decay = min(settings.average_decay, (1 + step) / (10 + step))
-    for old, new in zip(average.parameters(), generator.parameters(), strict=True):
-        old.lerp_(new, 1 - decay)
-    for old, new in zip(average.buffers(), generator.buffers(), strict=True):
-        old.copy_(new)
-
-
-def _validate(method, network, batches, settings: TrainingSettings) -> dict[str, float]:
-    sums: dict[str, list[float]] = {}
-    with torch.no_grad(), _autocast(settings):
-        for batch in batches:
-            for name, value in method.score(network, batch).items():
-                sums.setdefault(f"validation_{name}", []).append(value)
-    return {name: sum(values) / len(values) for name, values in sums.items()}
-
-
-def _log(path: Path, row: dict[str, float]) -> None:
-    """Append a row; when a later row has a new column the table is written anew."""
-    rows = list(csv.DictReader(path.open())) if path.exists() else []
-    rows.append({key: str(value) for key, value in row.items()})
-    columns = list(dict.fromkeys(key for r in rows for key in r))
-    temporary = path.with_suffix(".part")
-    with temporary.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(temporary, path)
-
-
-def _save(folder: Path, method, average: nn.Module, step: int) -> None:
-    state = {
-        "step": step,
-        "modules": {k: m.state_dict() for k, m in method.modules.items()},
-        "optimisers": {k: o.state_dict() for k, o in method.optimisers.items()},
-        "average": average.state_dict(),
-    }
-    temporary = folder / "checkpoint.part"
-    torch.save(state, temporary)
-    os.replace(temporary, folder / "checkpoint.pt")
-
-
-def _resume(folder: Path, method, average: nn.Module) -> int:
-    path = folder / "checkpoint.pt"
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    for name, module in method.modules.items():
-        module.load_state_dict(state["modules"][name])
-    for name, optimiser in method.optimisers.items():
-        optimiser.load_state_dict(state["optimisers"][name])
-    average.load_state_dict(state["average"])
-    return state["step"]

@@ -65,13 +65,15 @@ class Person:
         stack = [torch.as_tensor(np.asarray(v, np.float32)).half() for v in volumes]
         return cls(torch.stack(stack), voxel_to_mni, thickness)
 
-    def whole(self) -> dict[str, Tensor]:
-        """Batch of one, unchanged, for validation."""
+    def whole(self, position: bool = True) -> dict[str, Tensor]:
+        """Batch of one, unchanged, for validation; with `position` as input or without."""
         t1w, target, mask, supervised = self.volumes.float().unsqueeze(1).unsqueeze(1)
-        shape = tuple(self.volumes.shape[1:])
-        position = position_channels(grid_coordinates(shape), self.voxel_to_mni)
+        if position:
+            places = grid_coordinates(tuple(self.volumes.shape[1:]))
+            channels = position_channels(places, self.voxel_to_mni)
+            t1w = torch.cat([t1w, channels[None] * mask], dim=1)
         return {
-            "input": torch.cat([t1w, position[None] * mask], dim=1),
+            "input": t1w,
             "target": target,
             "mask": mask,
             "supervised": supervised,
@@ -90,10 +92,15 @@ class PairPatches:
     batch : int
         Patches a step.
     seed : int
+    position : bool
+        Whether :func:`position_channels` are inputs beside the T1w.
     """
 
-    def __init__(self, people: list[Person], patch: int, batch: int, seed: int = 0):
+    def __init__(
+        self, people: list[Person], patch: int, batch: int, seed: int = 0, position: bool = True
+    ):
         self.people = people
+        self.position = position
         self.inside = [torch.nonzero(p.volumes[2, ::4, ::4, ::4] > 0).numpy() * 4 for p in people]
         self.patch = patch
         self.size = batch
@@ -119,10 +126,11 @@ class PairPatches:
         mask, supervised = (mask > 0.5).float(), (supervised > 0.5).float()
         # the affine to the template is never exact
         place = coordinates + torch.as_tensor(rng.normal(0, 2.0, 3), dtype=torch.float32)
-        position = position_channels(place, person.voxel_to_mni)
-        t1w = random_appearance(t1w, rng) * float(np.exp(rng.uniform(-0.15, 0.15)))
+        channels = random_appearance(t1w, rng) * float(np.exp(rng.uniform(-0.15, 0.15)))
+        if self.position:
+            channels = torch.cat([channels, position_channels(place, person.voxel_to_mni)])
         return {
-            "input": torch.cat([t1w, position]) * mask,
+            "input": channels * mask,
             "target": target * mask,
             "mask": mask,
             "supervised": supervised * mask,

@@ -40,7 +40,7 @@ def head(codes, zooms, degrees):
 
 @pytest.fixture(scope="module")
 def models():
-    return load_model(find_card("brain-mask")).network, load_model(find_card("t1w-to-fa"))
+    return load_model(find_card("anatomy")).network, load_model(find_card("t1w-to-fa"))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,131 @@
+"""Who is evaluated: a small TOML file, or the paths of one person."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bids_gan.errors import DataError, UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The images of one person.
+
+    Attributes
+    ----------
+    name : str
+    t1w, truth : Path
+        The truth may have any grid.
+    mask : Path, optional
+        Where to score, on the grid of the truth; the brain when omitted.
+    regions : Path, optional
+        Whole-number labels on the grid of the truth; blocks of MNI space when omitted.
+    """
+
+    name: str
+    t1w: Path
+    truth: Path
+    mask: Path | None = None
+    regions: Path | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared, and on whom.
+
+    Attributes
+    ----------
+    target : str
+        Contrast: FA, T2w, FDG or CT.
+    models : tuple of str
+        Names or paths of generators.
+    template : Path, optional
+        Population mean of the contrast in MNI space.
+    register : bool
+        Whether the truth has to be registered to the T1w (rigidly); else they share their world.
+    people : tuple of Subject
+    training : tuple of Subject
+        Other people, from whom regression and histogram are taken.
+    """
+
+    target: str
+    models: tuple[str, ...]
+    template: Path | None
+    register: bool
+    people: tuple[Subject, ...]
+    training: tuple[Subject, ...] = ()
+
+
+def read_study(path: Path) -> Study:
+    """Read a study from TOML; paths in it are relative to the file.
+
+    Raises
+    ------
+    UsageError
+        When the file is not such a file.
+    DataError
+        When an image that it names does not exist.
+    """
+    try:
+        text = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise UsageError(f"--people {path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--people {path}: not valid TOML ({error})") from None
+    known = {"target", "models", "template", "register", "person", "training"}
+    if set(text) - known or not text.get("person") or "target" not in text:
+        raise UsageError(
+            f"--people {path}: needs target and one [[person]] or more; known are "
+            f"{', '.join(sorted(known))}, found {', '.join(sorted(text)) or 'nothing'}"
+        )
+    folder = path.parent
+    study = Study(
+        target=text["target"],
+        models=tuple(text.get("models", ())),
+        template=folder / text["template"] if "template" in text else None,
+        register=bool(text.get("register", False)),
+        people=tuple(_subject(entry, path) for entry in text["person"]),
+        training=tuple(_subject(entry, path) for entry in text.get("training", ())),
+    )
+    check_study(study)
+    return study
+
+
+def _subject(entry: dict, path: Path) -> Subject:
+    known = {"name", "t1w", "truth", "mask", "regions"}
+    if not {"name", "t1w", "truth"} <= set(entry) <= known:
+        raise UsageError(
+            f"--people {path}: a person has name, t1w, truth and may have mask and regions; "
+            f"found {', '.join(sorted(entry)) or 'nothing'}"
+        )
+    return Subject(
+        name=str(entry["name"]), **{k: path.parent / v for k, v in entry.items() if k != "name"}
+    )
+
+
+def check_study(study: Study) -> None:
+    """Refuse a study of which an image is missing, before anything is computed.
+
+    Raises
+    ------
+    UsageError, DataError
+    """
+    everybody = (*study.people, *study.training)
+    names = [subject.name for subject in everybody]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise UsageError(f"people {', '.join(sorted(twice))}: named more than once")
+    for subject in everybody:
+        for role in ("t1w", "truth", "mask", "regions"):
+            path = getattr(subject, role)
+            if path is not None and not path.is_file():
+                raise DataError(f"{path}: no such file; it is the {role} of {subject.name}")
+    if study.template is not None and not study.template.is_file():
+        raise DataError(f"{study.template}: no such file; it is the template")

@@ -1,0 +1,181 @@
+"""CycleGAN (Zhu et al. 2017, https://arxiv.org/abs/1703.10593): the unpaired baseline."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from bids_gan.gan.heads import RANGES, slice_profile
+from bids_gan.gan.inference import tiled
+from bids_gan.gan.losses import adversarial
+from bids_gan.gan.losses.image import agreement, masked_l1
+
+
+class ReplayPool:
+    """The last generated images, some of which the discriminator sees again.
+
+    Parameters
+    ----------
+    capacity : int
+
+    Notes
+    -----
+    Draws from torch's global generator, which the training loop seeds at every step; with the
+    images in the checkpoint a resumed run chooses as an undisturbed one would.
+    """
+
+    def __init__(self, capacity: int = 50):
+        self.capacity = capacity
+        self.images: list[Tensor] = []
+
+    def exchange(self, images: Tensor) -> Tensor:
+        """Exchange about half of (N, C, D, H, W) for older images once the pool is full."""
+        return torch.stack([self._exchange(image) for image in images])
+
+    def _exchange(self, image: Tensor) -> Tensor:
+        if len(self.images) < self.capacity:
+            self.images.append(image.cpu())
+            return image
+        place = int(torch.randint(2 * self.capacity, ()))
+        if place >= self.capacity:
+            return image
+        old, self.images[place] = self.images[place], image.cpu()
+        return old.to(image)
+
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        """Return the images, oldest places first."""
+        return {"images": list(self.images)}
+
+    def load_state_dict(self, state: dict[str, list[Tensor]]) -> None:
+        """Take up the images of :meth:`state_dict`."""
+        self.images = list(state["images"])
+
+
+class Translators(nn.Module):
+    """Both generators as one module; called, it translates in the direction that is wanted."""
+
+    def __init__(self, there: nn.Module, back: nn.Module):
+        super().__init__()
+        self.there = there
+        self.back = back
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Source to target."""
+        return self.there(x)
+
+
+class CycleGAN:
+    """Two generators, two least-squares discriminators, cycle consistency; no pairs.
+
+    Parameters
+    ----------
+    there, back : module
+        Generators from source to target and from target to source, one channel each.
+    critic_target, critic_source : module
+        Discriminators of one channel.
+    value_range : str
+        Of the target, see :data:`bids_gan.gan.heads.RANGES`; the source is an intensity.
+    tile : int
+        Edge of the training patches, at which validation runs as well.
+    cycle_weight, identity_weight : float
+        Against the adversarial terms; the identity term (an image of the target passes
+        unchanged) makes sense only where both contrasts have one scale.
+    pool : int
+        Capacity of each replay pool.
+    learning_rate : float
+
+    Notes
+    -----
+    The objective is divided by `cycle_weight`: Adam does not see the scale, the limit on the norm
+    of the gradient does. Each loss term reads either images of the source or images of the target,
+    never one of each: which source belongs to which target has no influence.
+    """
+
+    def __init__(
+        self,
+        there: nn.Module,
+        back: nn.Module,
+        critic_target: nn.Module,
+        critic_source: nn.Module,
+        value_range: str = "fraction",
+        tile: int = 48,
+        cycle_weight: float = 10.0,
+        identity_weight: float = 0.0,
+        pool: int = 50,
+        learning_rate: float = 2e-4,
+    ):
+        self.value_range = value_range
+        self.tile = tile
+        self.cycle_weight = cycle_weight
+        self.identity_weight = identity_weight
+        self.modules = {
+            "generator": Translators(there, back),
+            "critic_target": critic_target,
+            "critic_source": critic_source,
+        }
+        self.optimisers = {
+            name: torch.optim.Adam(module.parameters(), learning_rate, (0.5, 0.999))
+            for name, module in self.modules.items()
+        }
+        self.state = {"pool_target": ReplayPool(pool), "pool_source": ReplayPool(pool)}
+
+    def bounded(self, raw: Tensor) -> Tensor:
+        """Raw output of the generator to the range of the target."""
+        return RANGES[self.value_range](raw.float())
+
+    def losses(self, batch: dict[str, Tensor], step: int) -> dict[str, dict[str, Tensor]]:
+        """Return the loss terms of generators and discriminators.
+
+        Parameters
+        ----------
+        batch : dict
+            ``input`` (N, C, p, p, p), of which the first channel is read, with its ``mask``;
+            ``target`` (N, 1, p, p, p) of other people and places with its ``target_mask``.
+        step : int
+        """
+        generators = self.modules["generator"]
+        x_mask, y_mask = batch["mask"], batch["target_mask"]
+        x, y = batch["input"][:, :1] * x_mask, batch["target"] * y_mask
+
+        def to_target(image: Tensor, mask: Tensor) -> Tensor:
+            return self.bounded(generators.there(image)) * mask
+
+        def to_source(image: Tensor, mask: Tensor) -> Tensor:
+            return RANGES["positive"](generators.back(image).float()) * mask
+
+        fake_y, fake_x = to_target(x, x_mask), to_source(y, y_mask)
+        terms = {
+            "cycle_source": masked_l1(to_source(fake_y, x_mask), x, x_mask),
+            "cycle_target": masked_l1(to_target(fake_x, y_mask), y, y_mask),
+            "fool_target": self._fool("critic_target", fake_y),
+            "fool_source": self._fool("critic_source", fake_x),
+        }
+        if self.identity_weight:
+            share = self.identity_weight / self.cycle_weight
+            terms["identity_target"] = share * masked_l1(to_target(y, y_mask), y, y_mask)
+            terms["identity_source"] = share * masked_l1(to_source(x, x_mask), x, x_mask)
+        return {
+            "generator": terms,
+            "critic_target": {"judge_target": self._judge("target", y, fake_y)},
+            "critic_source": {"judge_source": self._judge("source", x, fake_x)},
+        }
+
+    def _fool(self, name: str, fake: Tensor) -> Tensor:
+        critic = self.modules[name]
+        critic.requires_grad_(False)
+        loss = adversarial.generator_loss(critic(fake).float())
+        critic.requires_grad_(True)
+        return loss / self.cycle_weight
+
+    def _judge(self, side: str, real: Tensor, fake: Tensor) -> Tensor:
+        critic, pool = self.modules[f"critic_{side}"], self.state[f"pool_{side}"]
+        return adversarial.discriminator_loss(
+            critic(real).float(), critic(pool.exchange(fake.detach())).float()
+        )
+
+    @torch.no_grad()
+    def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
+        """Validation numbers of a whole volume; only here are pairs looked at."""
+        value = self.bounded(tiled(network, batch["input"][:, :1], self.tile))
+        value = slice_profile(value, batch["thickness"])
+        return agreement(value, batch["target"], batch["supervised"])

@@ -1,0 +1,99 @@
+"""pix2pix (Isola et al. 2017, https://arxiv.org/abs/1611.07004): the paired baseline."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from bids_gan.gan.heads import RANGES, slice_profile
+from bids_gan.gan.inference import tiled
+from bids_gan.gan.losses import adversarial
+from bids_gan.gan.losses.image import agreement, masked_l1
+
+
+class Pix2Pix:
+    """Conditional adversarial training with an L1 term, as published.
+
+    Parameters
+    ----------
+    generator : module
+        Maps (N, C, D, H, W) to one raw channel; the first C channels of the input are given to it.
+    discriminator : module
+        Sees the first input channel and the image.
+    value_range : str
+        Of the image, see :data:`bids_gan.gan.heads.RANGES`.
+    tile : int
+        Edge of the training patches, at which validation runs as well.
+    channels : int
+        C.
+    l1_weight : float
+        Weight of L1 against the adversarial term.
+    learning_rate : float
+
+    Notes
+    -----
+    The objective is divided by `l1_weight`: Adam does not see the scale, the limit on the norm of
+    the gradient does. Least squares take the place of the cross-entropy, and the learning rate
+    follows the training loop's schedule.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        value_range: str = "fraction",
+        tile: int = 48,
+        channels: int = 1,
+        l1_weight: float = 100.0,
+        learning_rate: float = 2e-4,
+    ):
+        self.value_range = value_range
+        self.tile = tile
+        self.channels = channels
+        self.l1_weight = l1_weight
+        self.modules = {"generator": generator, "discriminator": discriminator}
+        self.optimisers = {
+            name: torch.optim.Adam(module.parameters(), learning_rate, (0.5, 0.999))
+            for name, module in self.modules.items()
+        }
+
+    def bounded(self, raw: Tensor) -> Tensor:
+        """Raw output of the generator to the range of the image."""
+        return RANGES[self.value_range](raw.float())
+
+    def losses(self, batch: dict[str, Tensor], step: int) -> dict[str, dict[str, Tensor]]:
+        """Return the loss terms of generator and discriminator.
+
+        Parameters
+        ----------
+        batch : dict
+            ``input`` (N, C, ...); ``target``, ``mask`` and ``supervised`` (N, 1, ...), the last
+            where the target was measured; ``thickness`` (N,) of its slices in voxels.
+        step : int
+        """
+        critic, mask = self.modules["discriminator"], batch["mask"]
+        condition = batch["input"][:, :1]
+        raw = self.modules["generator"](batch["input"][:, : self.channels])
+        image = slice_profile(self.bounded(raw), batch["thickness"])
+        fake = torch.cat([condition, image * mask], dim=1)
+        real = torch.cat([condition, batch["target"] * mask], dim=1)
+        critic.requires_grad_(False)
+        fooled = adversarial.generator_loss(critic(fake).float())
+        critic.requires_grad_(True)
+        judged = adversarial.discriminator_loss(
+            critic(real).float(), critic(fake.detach()).float()
+        )
+        return {
+            "generator": {
+                "l1": masked_l1(image, batch["target"], batch["supervised"]),
+                "adversarial": fooled / self.l1_weight,
+            },
+            "discriminator": {"critic": judged},
+        }
+
+    @torch.no_grad()
+    def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
+        """Validation numbers of a whole volume: masked L1 and Pearson correlation."""
+        raw = tiled(network, batch["input"][:, : self.channels], self.tile)
+        value = slice_profile(self.bounded(raw), batch["thickness"])
+        return agreement(value, batch["target"], batch["supervised"])

@@ -1,0 +1,34 @@
+"""Networks by name: what a recipe or a model card says becomes a module."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from bids_gan.gan.networks.resnet import ResNetGenerator
+from bids_gan.gan.networks.unet import SpaceToDepthUNet
+
+NETWORKS = {"space-to-depth-unet": SpaceToDepthUNet, "resnet": ResNetGenerator}
+
+
+def build_network(spec: dict) -> nn.Module:
+    """Build the network that a recipe or a card describes.
+
+    Parameters
+    ----------
+    spec : dict
+        ``kind`` (one of :data:`NETWORKS`, the space-to-depth U-Net when omitted) and the
+        arguments of that class.
+
+    Raises
+    ------
+    ValueError
+        When there is no such kind or an argument that it does not have.
+    """
+    arguments = dict(spec)
+    kind = arguments.pop("kind", "space-to-depth-unet")
+    if kind not in NETWORKS:
+        raise ValueError(f"network kind {kind!r}: accepted are {', '.join(NETWORKS)}")
+    try:
+        return NETWORKS[kind](**arguments)
+    except TypeError as error:
+        raise ValueError(f"network {kind}: {error}") from None

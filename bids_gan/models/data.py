@@ -1,0 +1,159 @@
+"""The training data that a recipe asks for."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from bids_gan.errors import DataError, UsageError
+from bids_gan.gan.training.pairs import PairPatches, Person
+from bids_gan.gan.training.unpaired import UnpairedPatches
+from bids_gan.pairs.store import read_pair
+from bids_gan.simulate.attenuation import hounsfield_table
+from bids_gan.simulate.labels import load_label_map
+from bids_gan.simulate.patches import LabelPatches, SimulatedPairs
+from bids_gan.simulate.physics import label_contrast
+from bids_gan.simulate.uptake import fdg_table
+
+Batches = Callable[[int], dict[str, Tensor]]
+Validation = Callable[[], Iterable[dict[str, Tensor]]]
+
+#: target -> its value for every label, as the generator is to give it
+SIMULATED = {
+    "T2w": lambda rng: label_contrast(np.random.default_rng(0), "T2w"),
+    "FDG": lambda rng: fdg_table(),
+    "CT": lambda rng: hounsfield_table() / 1000,
+}
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where training data are.
+
+    Attributes
+    ----------
+    pairs : Path, optional
+        Written by ``bids-gan-model pairs``.
+    label_maps : Path, optional
+        Whole-head label maps, ``*seg_<person>.nii.gz``.
+    """
+
+    pairs: Path | None = None
+    label_maps: Path | None = None
+
+
+def training_data(recipe: dict, folders: Folders) -> tuple[Batches, Validation]:
+    """Batches by step, and the validation volumes, of a recipe.
+
+    Parameters
+    ----------
+    recipe : dict
+        With ``people`` (pairs), ``label_maps`` (simulation) or both; then ``data.pairs_share`` is
+        the share of steps that see pairs.
+    folders : Folders
+
+    Raises
+    ------
+    UsageError
+        When a folder is not given that the recipe needs.
+    """
+    sources = []
+    if "people" in recipe:
+        sources.append(_pairs(recipe, _given(folders.pairs, "--data", recipe)))
+    if "label_maps" in recipe:
+        folder = _given(folders.label_maps, "--label-maps", recipe)
+        make = _classes if recipe["method"] == "segmentation" else _simulated
+        sources.append(make(recipe, folder))
+    if len(sources) == 1:
+        return sources[0]
+    (pairs, validation), (simulated, _) = sources
+    share = recipe["data"]["pairs_share"]
+
+    def batches(step: int) -> dict[str, Tensor]:
+        real = np.random.default_rng([recipe["seed"], step, 1]).random() < share
+        return pairs(step) if real else simulated(step)
+
+    return batches, validation
+
+
+def range_seen(data: Path, labels: list[str]) -> dict[str, list[float]]:
+    """Mean and standard deviation of what the inputs looked like; at least 10 % of the mean."""
+    people = [json.loads((data / f"sub-{k}" / "pair.json").read_text()) for k in labels]
+    result = {}
+    for name in people[0]["Appearance"]:
+        values = [person["Appearance"][name] for person in people]
+        mean = statistics.fmean(values)
+        result[name] = [round(mean, 4), round(max(statistics.pstdev(values), 0.1 * mean), 4)]
+    return result
+
+
+def _given(folder: Path | None, flag: str, recipe: dict) -> Path:
+    if folder is None:
+        raise UsageError(f"recipe {recipe['name']} needs {flag} FOLDER")
+    return folder
+
+
+def _pairs(recipe: dict, folder: Path) -> tuple[Batches, Validation]:
+    def people(group: str) -> list[Person]:
+        return [_person(folder, label, unit) for label in recipe["people"][group]]
+
+    unit = recipe["output"].get("unit", 1)
+    options = recipe["data"]
+    position = "position" in recipe["inputs"]
+    sampling = (options["patch"], options["batch"], recipe["seed"], position)
+    seen = people("train")
+    if recipe["method"] == "cyclegan":
+        patches = UnpairedPatches(seen, seen, *sampling)
+    else:
+        patches = PairPatches(seen, *sampling)
+    unseen = people("validation")
+    return patches.batch, lambda: (person.whole(position) for person in unseen)
+
+
+def _person(folder: Path, label: str, unit: float) -> Person:
+    """One pair, its target in the units of the network's output."""
+    pair = read_pair(folder, label)
+    volumes = [pair.t1w, pair.target / unit, pair.mask, pair.supervised]
+    return Person.of(volumes, pair.to_mni @ pair.affine, pair.thickness)
+
+
+def _maps(recipe: dict, folder: Path, group: str) -> list[np.ndarray]:
+    return [
+        load_label_map(_one(folder, f"*seg_{person}.nii.gz"))
+        for person in recipe["label_maps"][group]
+    ]
+
+
+def _classes(recipe: dict, folder: Path) -> tuple[Batches, Validation]:
+    options, seed = recipe["data"], recipe["seed"]
+    spacing = options["spacing"]
+    train = _maps(recipe, folder, "train")
+    patches = LabelPatches(train, options["patch"], options["batch"], spacing, seed)
+    unseen = LabelPatches(_maps(recipe, folder, "validation"), 96, 1, spacing, seed + 1)
+    return patches.batch, lambda: (unseen.batch(step) for step in range(8))
+
+
+def _simulated(recipe: dict, folder: Path) -> tuple[Batches, Validation]:
+    options, seed, simulation = recipe["data"], recipe["seed"], recipe["simulation"]
+    kind = {
+        "target": SIMULATED[recipe["target"]],
+        "blur_mm": simulation["blur_mm"],
+        "region": simulation["region"],
+    }
+    train = _maps(recipe, folder, "train")
+    patches = SimulatedPairs(train, options["patch"], options["batch"], seed=seed, **kind)
+    unseen = SimulatedPairs(_maps(recipe, folder, "validation"), 96, 1, seed=seed + 1, **kind)
+    return patches.batch, lambda: (unseen.batch(step) for step in range(8))
+
+
+def _one(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        raise DataError(f"{folder}: {len(found)} files match {pattern}, one is needed")
+    return found[0]
