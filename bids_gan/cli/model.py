@@ -53,7 +53,9 @@ def get_parser() -> argparse.ArgumentParser:
     simulate.add_argument(
         "--artefacts", type=float, default=0.5, help="0 (clean images) to 1 (default: 0.5)"
     )
-    simulate.add_argument("--jobs", type=int, default=1, help="processes; each needs 2 GB at 1 mm")
+    simulate.add_argument(
+        "--jobs", type=int, default=1, help="processes; each needs 1.5 GB at 1 mm"
+    )
 
     train = commands.add_parser("train", help="train a model by a recipe")
     train.add_argument("recipe", help="name of a recipe of the package, or a TOML file")

@@ -14,11 +14,12 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from bids_gan import __version__
 from bids_gan.errors import DataError, ProcessingError, ResourceError, UsageError
+from bids_gan.geometry import voxel_sizes
+from bids_gan.images import load_volume
 from bids_gan.simulate.composition import LABEL_NAMES, OUTSIDE_LABELS
 from bids_gan.simulate.files import write_json, write_text
 from bids_gan.simulate.head import Head, prepare_head
@@ -118,7 +119,7 @@ def _in_processes(tasks: list[tuple], jobs: int) -> Iterator[tuple[int, Exceptio
                 if isinstance(error, BrokenProcessPool):
                     raise ResourceError(
                         "a process was killed, probably for want of memory: a person at 1 mm "
-                        "needs 2 GB; use fewer --jobs or a larger --spacing"
+                        "needs 1.5 GB; use fewer --jobs or a larger --spacing"
                     ) from error
                 yield futures[future], error
         finally:
@@ -181,13 +182,7 @@ def _find_label_maps(folder: Path) -> list[Path]:
     if not maps:
         raise DataError(f"{folder}: no label maps (.nii, .nii.gz) here")
     for path in maps:
-        try:
-            img = nib.load(path)
-        except (nib.filebasedimages.ImageFileError, OSError) as error:
-            raise DataError(f"{path}: cannot be read as NIfTI ({error})") from error
-        if len(img.shape) != 3:
-            raise DataError(f"{path}: a label map has 3 dimensions, this one {len(img.shape)}")
-        zooms = nib.affines.voxel_sizes(img.affine)
+        zooms = voxel_sizes(load_volume(path).affine)
         if not np.all((zooms > 0.9) & (zooms < 1.1)):
             raise DataError(f"{path}: voxels of {zooms.round(3)} mm, 1 mm is needed: resample it")
     return maps
