@@ -2,8 +2,8 @@
 
     python benchmarks/release.py RUN/NAME.json [--evaluation RESULTS]
 
-RESULTS was written by ``bids-gan-model evaluate --output``; its table goes into the card. Without it
-the weights are new, and the commit that is checked out is noted as theirs.
+RESULTS was written by ``bids-gan-model evaluate --output``; its table goes into the card. Without
+it the weights are new, and the commit that is checked out is noted as theirs.
 """
 
 from __future__ import annotations
