@@ -51,7 +51,7 @@ def main() -> None:
         text["Commit"] = subprocess.run(git, check=True, capture_output=True, text=True).stdout
         text["Commit"] = text["Commit"].strip()
     target = FOLDER / card.weights.name
-    if target != card.weights:
+    if target != card.weights.resolve():
         shutil.copyfile(card.weights, target)
     target.with_suffix(".json").write_text(json.dumps(text, indent=2) + "\n")
 
