@@ -148,9 +148,11 @@ def test_shuffled_target_people_give_the_same_training_data():
 
 def test_source_and_target_of_a_patch_are_drawn_apart():
     patches = UnpairedPatches(people([1, 2, 3]), people([1, 2, 3]), 12, 1)
-    batches = [patches.batch(step) for step in range(24)]
-    pairs = {(round(float(b["input"].max())), round(float(b["target"].max()))) for b in batches}
-    assert any(abs(x - y) > 1 for x, y in pairs)
+    steps = range(12)
+    source = [round(float(patches.sources.batch(step)["target"].max())) for step in steps]
+    target = [round(float(patches.batch(step)["target"].max())) for step in steps]
+    assert {1, 2, 3} == set(source) == set(target)
+    assert sum(a != b for a, b in zip(source, target, strict=True)) >= 2
 
 
 def test_pool_hands_out_old_images_once_it_is_full():
