@@ -133,9 +133,12 @@ def table(options: argparse.Namespace, folder: Path) -> str:
             )
             tuned = finetune(card, shifted, folder / f"{layers}-{count}", tuning)
             rows.append((f"fine-tuned, {count}, {layers}", score(tuned, recipe, shifted, test)))
+    if before <= best:
+        print("no gap: the upper bound needs more --upper-steps", file=sys.stderr)
     lines = ["| generator | L1 | r | share of the gap |", "|---|---|---|---|"]
     for name, s in rows:
-        share = f"{(before - s['l1']) / (before - best):.0%}" if "fine" in name else ""
+        shown = "fine" in name and before > best
+        share = f"{(before - s['l1']) / (before - best):.0%}" if shown else ""
         lines.append(f"| {name} | {s['l1']:.4f} | {s['r']:.3f} | {share} |")
     text = "\n".join(lines)
     (folder / "table.md").write_text(text + "\n")
