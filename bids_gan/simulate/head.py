@@ -15,7 +15,7 @@ from bids_gan.simulate.composition import (
     TISSUES,
     label_composition,
 )
-from bids_gan.simulate.labels import FIRST_OUTSIDE
+from bids_gan.simulate.labels import FIRST_OUTSIDE, OUTER_FLUID
 from bids_gan.simulate.person import white_matter_fa
 from bids_gan.simulate.tracts import bundle_lines, fibre_pattern
 
@@ -51,10 +51,16 @@ class Head:
     centre: np.ndarray
     to_mni: np.ndarray
 
-    @property
-    def brain(self) -> np.ndarray:
-        """Brain with the fluid around it, (I, J, K) bool."""
-        return (self.labels > 0) & (self.labels < FIRST_OUTSIDE)
+
+def brain_mask(labels: np.ndarray, spacing: float = 1.0) -> np.ndarray:
+    """Brain with the fluid around it, (I, J, K) bool.
+
+    The fluid of label 24 goes on around the spinal cord; here it ends 12 mm below the brain.
+    """
+    inside = (labels > 0) & (labels < FIRST_OUTSIDE)
+    tissue = (inside & (labels != OUTER_FLUID)).astype(np.uint8)
+    reach = 2 * round(12 / spacing) + 1
+    return inside & (ndimage.maximum_filter(tissue, reach) > 0)
 
 
 def prepare_head(labels: np.ndarray) -> Head:
@@ -76,7 +82,7 @@ def prepare_head(labels: np.ndarray) -> Head:
     )
     labels = _divide_soft_tissue(_clean(labels[window]))
     to_mni = fit_mni(labels)
-    brain = (labels > 0) & (labels < FIRST_OUTSIDE)
+    brain = brain_mask(labels)
     low, high = mask_bounds(brain)
     return Head(labels, _white_fa(labels, brain, to_mni), (low + high) / 2, to_mni)
 
@@ -146,12 +152,12 @@ def _divide_soft_tissue(labels: np.ndarray) -> np.ndarray:
     """Fat under the skin, around the eyes and between the muscles; the rest is muscle."""
     soft = labels == SOFT_TISSUE
     rng = np.random.default_rng(0)  # the anatomy of a label map is always the same
-    noise = ndimage.gaussian_filter(rng.standard_normal(labels.shape, np.float32), 5.0)
+    noise = ndimage.gaussian_filter(rng.standard_normal(labels.shape, np.float32), (4, 4, 12))
     noise /= noise.std()
     outer = ndimage.distance_transform_edt((labels != 511) & (labels != 0))
     eye = ndimage.distance_transform_edt(~np.isin(labels, (506, 508, 530)))
     # where smooth noise crosses zero are sheets, as fat lies between muscles
-    fat = (outer < 4.5 + noise) | (eye < 9 + noise) | (np.abs(noise) < 0.16)
+    fat = (outer < 4.5 + noise) | (eye < 9 + noise) | (np.abs(noise) < 0.11)
     divided = labels.copy()
     divided[soft & fat] = SOFT_FAT
     divided[soft & ~fat] = SOFT_MUSCLE

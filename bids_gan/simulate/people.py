@@ -23,7 +23,7 @@ from bids_gan.simulate.composition import (
     TISSUES,
     label_composition,
 )
-from bids_gan.simulate.head import Head
+from bids_gan.simulate.head import Head, brain_mask
 from bids_gan.simulate.labels import FIRST_OUTSIDE
 from bids_gan.simulate.person import TISSUE_FA
 from bids_gan.simulate.physics import Pulses, Relaxation, label_signal
@@ -51,22 +51,20 @@ class SimulatedPerson:
         Voxel of the label map that each voxel shows.
     labels : (I, J, K) int16 array
         FreeSurfer label values, left and right merged; 500 and more are outside the brain.
+    brain : (I, J, K) bool array
+        Brain with the fluid around it.
     """
 
     head: Head
     affine: np.ndarray
     positions: np.ndarray
     labels: np.ndarray
+    brain: np.ndarray
 
     @property
     def spacing(self) -> float:
         """Voxel size in mm."""
         return float(self.affine[0, 0])
-
-    @property
-    def brain(self) -> np.ndarray:
-        """Brain with the fluid around it, (I, J, K) bool."""
-        return (self.labels > 0) & (self.labels < FIRST_OUTSIDE)
 
     def render(self, table: np.ndarray) -> np.ndarray:
         """Mean over each voxel of the values that `table` (1024,) gives the labels."""
@@ -118,7 +116,7 @@ def new_person(head: Head, rng: np.random.Generator, spacing: float = 1.0) -> Si
     whole = head.labels.astype(np.float32)
     labels = _interpolate(whole, positions, "nearest").astype(np.int16)
     labels[np.isin(labels, (SOFT_FAT, SOFT_MUSCLE))] = SOFT_TISSUE
-    return SimulatedPerson(head, affine, positions, labels)
+    return SimulatedPerson(head, affine, positions, labels, brain_mask(labels, spacing))
 
 
 def tissue_maps(person: SimulatedPerson) -> dict[str, np.ndarray]:

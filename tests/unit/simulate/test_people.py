@@ -3,7 +3,7 @@ import pytest
 from head_map import MIDDLE, SCALE, head_map
 
 from bids_gan.simulate.composition import SOFT_FAT, SOFT_MUSCLE, TISSUES, label_composition
-from bids_gan.simulate.head import fit_mni, prepare_head
+from bids_gan.simulate.head import brain_mask, fit_mni, prepare_head
 from bids_gan.simulate.people import (
     new_person,
     simulate_ct,
@@ -49,10 +49,21 @@ def test_head_is_cleaned_and_soft_tissue_divided():
     labels[hole] = 0
     clean = prepare_head(labels)
     assert clean.labels[0, 0, 0] == 0
-    assert clean.brain[hole]
+    assert clean.labels[hole] > 0
     assert not (clean.labels == 507).any()
     assert (clean.labels == SOFT_FAT).sum() > 100
     assert (clean.labels == SOFT_MUSCLE).sum() > 100
+
+
+@pytest.mark.parametrize("spacing", [1.0, 2.0])
+def test_brain_ends_below_the_brain_not_at_the_end_of_the_spine(spacing):
+    labels = np.zeros((15, 15, 60), np.int16)
+    labels[:, :, 40:] = 3
+    labels[7, 7, :40] = 24  # fluid around a spinal cord
+    reach = int(12 / spacing)
+    expected = labels > 0
+    expected[:, :, : 40 - reach] = False
+    assert np.array_equal(brain_mask(labels, spacing), expected)
 
 
 def test_person_depends_on_the_generator_alone(head, person):
