@@ -164,7 +164,7 @@ def _map(folder, array, voxel=1.0):
         ((4, 4), 1.0, "has 3 dimensions, this one 2"),
         ((4, 4, 4, 2), 1.0, "has 3 dimensions, this one 4"),
         ((4, 4, 4), 2.0, "1 mm is needed"),
-        ((4, 4, 4), 0.0, "1 mm is needed"),
+        ((4, 4, 4), 0.0, "header states voxel sizes"),
     ],
 )
 def test_label_maps_of_another_kind_are_named(tmp_path, shape, voxel, message):
