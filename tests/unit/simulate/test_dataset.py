@@ -154,6 +154,7 @@ def _map(folder, array, voxel=1.0):
     folder.mkdir(exist_ok=True)
     img = nib.Nifti1Image(array, None)
     img.header["pixdim"][1:4] = voxel
+    img.header["qform_code"] = 1
     nib.save(img, folder / "bad.nii.gz")
     return folder
 
