@@ -56,11 +56,13 @@ def brain_mask(labels: np.ndarray, spacing: float = 1.0) -> np.ndarray:
     """Brain with the fluid around it, (I, J, K) bool.
 
     The fluid of label 24 goes on around the spinal cord; here it ends 12 mm below the brain.
+    Vessels inside the brain belong to it.
     """
     inside = (labels > 0) & (labels < FIRST_OUTSIDE)
     tissue = (inside & (labels != OUTER_FLUID)).astype(np.uint8)
     reach = 2 * round(12 / spacing) + 1
-    return inside & (ndimage.maximum_filter(tissue, reach) > 0)
+    outside, _ = ndimage.label(~(inside & (ndimage.maximum_filter(tissue, reach) > 0)))
+    return outside != np.bincount(outside.ravel())[1:].argmax() + 1
 
 
 def prepare_head(labels: np.ndarray) -> Head:

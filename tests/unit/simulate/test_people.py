@@ -60,8 +60,9 @@ def test_brain_ends_below_the_brain_not_at_the_end_of_the_spine(spacing):
     labels = np.zeros((15, 15, 60), np.int16)
     labels[:, :, 40:] = 3
     labels[7, 7, :40] = 24  # fluid around a spinal cord
+    labels[5, 5, 50] = 514  # a vein
     reach = int(12 / spacing)
-    expected = labels > 0
+    expected = labels > 0  # the vein too
     expected[:, :, : 40 - reach] = False
     assert np.array_equal(brain_mask(labels, spacing), expected)
 
