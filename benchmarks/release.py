@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import math
 import shutil
 import subprocess
 from pathlib import Path
@@ -26,8 +25,8 @@ def metrics(folder: Path) -> dict[str, dict]:
     table: dict[str, dict] = {}
     with (folder / "summary.tsv").open(newline="") as stream:
         for row in csv.DictReader(stream, delimiter="\t"):
-            if row["measure"] in MEASURES and math.isfinite(value := float(row["mean"] or "nan")):
-                table.setdefault(row["image"], {})[row["measure"]] = round(value, 4)
+            if row["measure"] in MEASURES and row["mean"] != "n/a":
+                table.setdefault(row["image"], {})[row["measure"]] = round(float(row["mean"]), 4)
     people = (folder / "people.tsv").read_text().splitlines()[1:]
     names = sorted({line.split("\t")[0] for line in people})
     return {"People": names, "Mean": table}
