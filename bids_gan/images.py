@@ -34,7 +34,7 @@ def load_volume(path: Path) -> nib.Nifti1Image:
     try:
         img = nib.load(path)
         if isinstance(img, nib.Nifti1Image):
-            _check_header(path, type(img.header))
+            check_header(path, type(img.header))
         return check_volume(img, str(path))
     except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
         raise DataError(f"{path}: not an image that can be read ({error})") from None
@@ -42,8 +42,20 @@ def load_volume(path: Path) -> nib.Nifti1Image:
         raise DataError(f"{path}: damaged or cut short ({error})") from None
 
 
-def _check_header(path: Path, kind: type) -> None:
-    """Look at the stored header; what nibabel returns has been mended silently."""
+def check_header(path: Path, kind: type) -> None:
+    """Look at the stored header; what nibabel returns has been mended silently.
+
+    Parameters
+    ----------
+    path : Path
+    kind : type
+        Class of the header: ``nib.Nifti1Header`` or one derived from it.
+
+    Raises
+    ------
+    DataError
+        When voxel sizes or orientation are not stated.
+    """
     with nib.openers.ImageOpener(path) as stream:
         header = kind.from_fileobj(stream, check=False)
     sizes = np.asarray(header["pixdim"][1:4], float)

@@ -10,7 +10,10 @@ import numpy as np
 from scipy import ndimage
 
 from bids_gan.anatomy.segment import (
+    CEREBRAL_WHITE,
+    CORTICAL_GREY,
     CSF,
+    STRUCTURES,
     WHITE,
     brain_of,
     find_structures,
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 #: spacing of the grid on which the networks work, mm
 SPACING = 1.0
+#: a structure of fewer voxels was not found
+FEWEST_VOXELS = 1000
 #: volume of what is not zero in an image without skull, ml
 STRIPPED_ML = (700, 2200)
 
@@ -98,20 +103,21 @@ def prepare_t1w(
     img = check_volume(img, name)
     mask = mask or stripped_mask(img)
     head, affine = _working_grid(img)
-    if mask is None:
-        rough = brain_of(find_structures(network, head / _rough_white(head), precision))
-    else:
-        given = np.asarray(mask.dataobj, np.float32)
-        rough = resample(given, mask.affine, head.shape, affine) > 0.5
-    brain = _checked(rough, name)
-    head, posteriors = _scaled(head / _bias_field(head, brain, affine), brain, name)
-    # once more, now that the image is even and its scale is known
-    structures = find_structures(network, head, precision)
+    structures = find_structures(network, head / _rough_white(head), precision)
     if mask is None:
         brain = _checked(brain_of(structures), name)
-        head, posteriors = _scaled(head, brain, name)
+    else:
+        given = np.asarray(mask.dataobj, np.float32)
+        brain = _checked(resample(given, mask.affine, head.shape, affine) > 0.5, name)
+    head = head / _bias_field(head, brain, affine)
+    # once more, now that the image is even and its scale is known
+    structures = find_structures(network, head / _white_level(head, structures, name), precision)
+    if mask is None:
+        brain = _checked(brain_of(structures), name)
     # what the mask adds is fluid
     structures = np.where(brain, np.maximum(structures, CSF), 0).astype(np.uint8)
+    head = head / _white_level(head, structures, name)
+    posteriors = tissue_posteriors(head, brain, structures)
     return Anatomy(
         t1w=head.astype(np.float32),
         mask=brain,
@@ -138,13 +144,13 @@ def stripped_mask(img: nib.Nifti1Image) -> nib.Nifti1Image | None:
     return nib.Nifti1Image(inside.astype(np.uint8), img.affine)
 
 
-def _scaled(head: np.ndarray, brain: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Image with white matter at 1, and its tissue posteriors."""
-    posteriors = tissue_posteriors(head, brain)
-    white = posteriors[WHITE - 1] > 0.9
-    if not white.any():
-        raise DataError(f"{name}: no white matter can be told from the rest; is it a T1w?")
-    return head / head[white].mean(), posteriors
+def _white_level(head: np.ndarray, structures: np.ndarray, name: str) -> float:
+    """Intensity of cerebral white matter."""
+    found = {k: structures == k for k in (CSF, CORTICAL_GREY, CEREBRAL_WHITE)}
+    missing = [STRUCTURES[k] for k, where in found.items() if where.sum() < FEWEST_VOXELS]
+    if missing:
+        raise DataError(f"{name}: no {' and no '.join(missing)} is found in it; is it a T1w?")
+    return float(np.median(head[found[CEREBRAL_WHITE]]))
 
 
 def _working_grid(img: nib.Nifti1Image) -> tuple[np.ndarray, np.ndarray]:

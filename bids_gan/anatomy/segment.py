@@ -19,6 +19,7 @@ STRUCTURES = (
     "outside", "csf", "cortical grey", "deep grey", "white", "cerebellar grey",
     "cerebellar white", "brainstem",
 )  # fmt: skip
+CORTICAL_GREY, CEREBRAL_WHITE = 2, 4
 
 
 def find_structures(network: nn.Module, image: np.ndarray, precision: str = "auto") -> np.ndarray:
@@ -71,7 +72,9 @@ def largest_component(mask: np.ndarray) -> np.ndarray:
     return ndimage.binary_dilation(largest) & mask
 
 
-def tissue_posteriors(t1w: np.ndarray, mask: np.ndarray, seed: int = 0) -> np.ndarray:
+def tissue_posteriors(
+    t1w: np.ndarray, mask: np.ndarray, structures: np.ndarray, seed: int = 0
+) -> np.ndarray:
     """Probability of CSF, grey and white matter from intensity alone.
 
     Parameters
@@ -80,6 +83,8 @@ def tissue_posteriors(t1w: np.ndarray, mask: np.ndarray, seed: int = 0) -> np.nd
         Without bias field.
     mask : (I, J, K) bool array
         Brain.
+    structures : (I, J, K) array
+        Index in :data:`STRUCTURES`; the mixture starts from the mean of each tissue in it.
     seed : int
         Of the choice of voxels to which the mixture is fitted.
 
@@ -100,8 +105,10 @@ def tissue_posteriors(t1w: np.ndarray, mask: np.ndarray, seed: int = 0) -> np.nd
     drawn = np.random.default_rng(seed).choice(values, min(50_000, values.size), replace=False)
     low, high = np.percentile(drawn, [0.5, 99.5])
     drawn = drawn[(drawn > low) & (drawn < high)][:, None]
-    start = np.percentile(drawn, [8, 40, 80])[:, None]
-    mixture = GaussianMixture(3, means_init=start, random_state=seed).fit(drawn)
+    start = [smooth[mask & (structures == k)].mean() for k in (CSF, CORTICAL_GREY, CEREBRAL_WHITE)]
+    mixture = GaussianMixture(3, means_init=np.reshape(start, (3, 1)), random_state=seed).fit(
+        drawn
+    )
     order = np.argsort(mixture.means_[:, 0])
     csf, _, white = mixture.means_[order, 0]
     posterior = mixture.predict_proba(values.clip(csf, white)[:, None])[:, order]

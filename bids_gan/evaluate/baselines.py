@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bids_gan.anatomy.segment import CSF
 from bids_gan.evaluate.case import Case
-from bids_gan.pairs.template import pseudo_fa, tissue_components, warp_templates
+from bids_gan.pairs.template import warp_templates
 
 #: points of the histograms that are matched
 QUANTILES = np.linspace(0, 1, 257)
@@ -73,14 +72,11 @@ def baseline_images(
         images["P(white) alone"] = case.on_grid(case.anatomy.white, case.anatomy.affine)
     if template is not None:
         anatomy = case.anatomy
-        components = tissue_components(template) if target == "FA" else ()
-        warped, *parts = warp_templates([template, *components], anatomy, head=True)
+        (warped,) = warp_templates([template], anatomy, head=True)
         images["warped template"] = case.on_grid(warped, anatomy.affine)
-        if parts:
+        if target == "FA":
             product = warped * anatomy.white
             images["warped template × P(white)"] = case.on_grid(product, anatomy.affine)
-            teacher = pseudo_fa(*parts, anatomy.white, anatomy.tissue == CSF) * anatomy.mask
-            images["pseudo-target"] = case.on_grid(teacher, anatomy.affine)
     intensity, own = intensity_on_grid(case), scored_voxels([case])
     sources = {"fitted to this very person": own}
     if training is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ LAYERS = {
     "statistics": (),
 }
 #: what a parent's card says that no longer holds
-STALE = ("WeightsSHA256", "Metrics", "Commit")
+STALE = ("WeightsSHA256", "Metrics", "Commit", "LabelMaps")
 
 
 def choose_layers(network: nn.Module, layers: str) -> None:
@@ -137,11 +138,19 @@ def finetune(card: Card, data: Path, folder: Path, recipe: dict, device: str = "
         "LearningRate": training["learning_rate"],
         "People": recipe["people"],
         "RangeSeen": range_seen(data, people),
+        "Targets": f"{_targets(data, people)}; its parent's: {card.text.get('Targets')}",
         "Data": f"fine-tuned on {len(people)} people's pairs; its parent on: "
-        f"{card.text.get('Data', 'not said')}",
+        f"{card.text.get('Data')}",
         "Reproduce": f"bids-gan-model finetune {card.name} --data PAIRS --output RUN "
         f"--people {' '.join(people)} --layers {recipe['layers']} "
         f"--steps {training['steps']} --learning-rate {training['learning_rate']:g}",
         "Recipe": recipe,
     }
     return train_network(network, recipe, Folders(pairs=data), folder, text, device)
+
+
+def _targets(data: Path, people: Sequence[str]) -> str:
+    """What the pairs say of their targets."""
+    cards = [json.loads((data / f"sub-{label}" / "pair.json").read_text()) for label in people]
+    kinds = {"pseudo-targets" if card.get("Synthetic") else "measured" for card in cards}
+    return " and ".join(sorted(kinds))

@@ -10,7 +10,7 @@ from bids_gan.images import load_volume
 from bids_gan.models.registry import find_card, load_model
 from bids_gan.pairs.measured import measured_pair
 from bids_gan.pairs.store import TARGETS, is_whole, write_pair
-from bids_gan.pairs.template import align_template, template_pair, tissue_components
+from bids_gan.pairs.template import align_template, template_pair
 
 #: suffixes by which measured targets are found
 SUFFIXES = {"FA": ("FA",), "T2w": ("T2w", "inplaneT2"), "FDG": ("pet",), "CT": ("ct",)}
@@ -59,15 +59,13 @@ def make_pairs(
     if unknown or not found:
         raise UsageError(f"{bids_dir}: no T1w of {sorted(unknown) or 'anybody'}")
     network = load_model(find_card("anatomy")).network
-    components = None
-    if template:
-        components = tissue_components(align_template(load_volume(template)))
+    aligned = align_template(load_volume(template)) if template else None
     for label in tqdm(labels or sorted(found), unit="person"):
         if is_whole(output_dir, label):
             continue
         anatomy = prepare_t1w(load_volume(found[label]), network, name=str(found[label]))
-        if components:
-            pair, card = template_pair(anatomy, components), PSEUDO
+        if aligned is not None:
+            pair, card = template_pair(anatomy, aligned), PSEUDO
         else:
             path = find_target(bids_dir, label, target)
             pair = measured_pair(anatomy, load_volume(path), str(path), SCALES[target])

@@ -15,7 +15,6 @@ import numpy as np
 from scipy import ndimage
 
 from bids_gan.anatomy.prepare import Anatomy
-from bids_gan.anatomy.segment import CSF
 from bids_gan.anatomy.template import template_t1w, template_white
 from bids_gan.geometry import box_grid, resample
 from bids_gan.itk import read_affine, to_ants
@@ -24,8 +23,6 @@ from bids_gan.synthesis.generate import appearance, crop_to_brain
 
 #: standard deviation in voxels by which tissue borders are softened
 BLUR = 0.7
-#: FA of fluid: noise
-FLUID_FA = 0.06
 
 
 def align_template(fa: nib.Nifti1Image) -> nib.Nifti1Image:
@@ -60,50 +57,6 @@ def align_template(fa: nib.Nifti1Image) -> nib.Nifti1Image:
         np.asarray(fa.dataobj), fa.affine, white.shape, white.affine, target_to_source=pull
     )
     return nib.Nifti1Image(moved, white.affine)
-
-
-def tissue_components(
-    template: nib.Nifti1Image, sigma: float = 2.0, ridge: float = 0.02
-) -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
-    """Split a mean FA image into what white matter and what everything else has at each place.
-
-    Parameters
-    ----------
-    template : image
-        See :func:`align_template`.
-    sigma : float
-        Standard deviation of the neighbourhood in voxels.
-    ridge : float
-        Pull towards the components of the whole brain.
-
-    Returns
-    -------
-    white, other : image
-        FA of pure white matter and of all other tissue, on the template's grid.
-
-    Notes
-    -----
-    A mean over people blurs each person's gyri, so the template times a person's white matter
-    counts the borders twice. Here ``FA = p white + (1 - p) other`` is solved by weighted least
-    squares in a Gaussian neighbourhood, with p the template's own share of white matter; the
-    person's share takes its place in :func:`pseudo_fa`.
-    """
-    fa = np.asarray(template.dataobj, np.float32)
-    inside = np.asarray(template_t1w().dataobj) > 0
-    p = np.asarray(template_white().dataobj, np.float32) / 255 * inside
-    q = (1 - p) * inside
-    design = np.stack([p[inside], q[inside]], axis=1)
-    prior_white, prior_other = np.linalg.lstsq(design, fa[inside], rcond=None)[0]
-
-    def near(x: np.ndarray) -> np.ndarray:
-        return ndimage.gaussian_filter(x, sigma)
-
-    pp, pq, qq = near(p * p) + ridge, near(p * q), near(q * q) + ridge
-    pf, qf = near(p * fa) + ridge * prior_white, near(q * fa) + ridge * prior_other
-    determinant = pp * qq - pq**2
-    white = np.clip((qq * pf - pq * qf) / determinant, 0, 1)
-    other = np.clip((pp * qf - pq * pf) / determinant, 0, 1)
-    return tuple(nib.Nifti1Image(x, template.affine) for x in (white, other))
 
 
 def warp_templates(
@@ -154,36 +107,31 @@ def warp_templates(
         ]
 
 
-def pseudo_fa(
-    white_fa: np.ndarray, other_fa: np.ndarray, white: np.ndarray, csf: np.ndarray
-) -> np.ndarray:
-    """FA that a person's tissue would have with the population's tracts.
+def pseudo_fa(warped: np.ndarray, white: np.ndarray) -> np.ndarray:
+    """Hold the warped template to the person's own white matter.
 
     Parameters
     ----------
-    white_fa, other_fa : (I, J, K) array
-        Components of the template in the person's space, see :func:`tissue_components`.
-    white, csf : (I, J, K) array
-        Probabilities of white matter and fluid of the person.
+    warped : (I, J, K) array
+        Template FA in the person's space.
+    white : (I, J, K) array
+        White-matter probability of the person.
     """
     # posteriors are nearly binary
-    white, csf = (ndimage.gaussian_filter(p.astype(np.float32), BLUR) for p in (white, csf))
-    other = np.where(csf > 0, (1 - csf) * other_fa + csf * FLUID_FA, other_fa)
-    return np.clip(white * white_fa + (1 - white) * other, 0, 1).astype(np.float32)
+    return (np.clip(warped, 0, 1) * ndimage.gaussian_filter(white, BLUR)).astype(np.float32)
 
 
-def template_pair(anatomy: Anatomy, components: tuple[nib.Nifti1Image, nib.Nifti1Image]) -> Pair:
+def template_pair(anatomy: Anatomy, template: nib.Nifti1Image) -> Pair:
     """Pseudo-pair of a person.
 
     Parameters
     ----------
     anatomy : Anatomy
-    components : tuple of image
-        See :func:`tissue_components`.
+    template : image
+        See :func:`align_template`.
     """
     t1w, mask, affine = crop_to_brain(anatomy)
-    onto = (anatomy.affine, t1w.shape, affine)
-    white = resample(anatomy.white, *onto)
-    csf = resample(anatomy.tissue == CSF, *onto)
-    target = pseudo_fa(*warp_templates(components, anatomy), white, csf) * mask
+    white = resample(anatomy.white, anatomy.affine, t1w.shape, affine)
+    (warped,) = warp_templates([template], anatomy)
+    target = pseudo_fa(warped, white) * mask
     return Pair(t1w, mask, target, mask, affine, anatomy.to_mni, 1, appearance(anatomy))

@@ -14,12 +14,12 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 
 from bids_gan import __version__
 from bids_gan.errors import DataError, ProcessingError, ResourceError, UsageError
-from bids_gan.geometry import voxel_sizes
-from bids_gan.images import load_volume
+from bids_gan.images import check_header
 from bids_gan.simulate.composition import LABEL_NAMES, OUTSIDE_LABELS
 from bids_gan.simulate.files import write_json, write_text
 from bids_gan.simulate.head import Head, prepare_head
@@ -182,7 +182,14 @@ def _find_label_maps(folder: Path) -> list[Path]:
     if not maps:
         raise DataError(f"{folder}: no label maps (.nii, .nii.gz) here")
     for path in maps:
-        zooms = voxel_sizes(load_volume(path).affine)
+        try:
+            img = nib.load(path)
+        except (nib.filebasedimages.ImageFileError, OSError) as error:
+            raise DataError(f"{path}: cannot be read as NIfTI ({error})") from error
+        if len(img.shape) != 3:
+            raise DataError(f"{path}: a label map has 3 dimensions, this one {len(img.shape)}")
+        check_header(path, type(img.header))
+        zooms = nib.affines.voxel_sizes(img.affine)
         if not np.all((zooms > 0.9) & (zooms < 1.1)):
             raise DataError(f"{path}: voxels of {zooms.round(3)} mm, 1 mm is needed: resample it")
     return maps

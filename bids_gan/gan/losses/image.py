@@ -19,7 +19,8 @@ def masked_l1(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 def agreement(prediction: Tensor, target: Tensor, mask: Tensor) -> dict[str, float]:
     """Masked L1 and Pearson correlation of two volumes, for validation."""
     inside = mask > 0.5
-    both = torch.stack([prediction[inside], target[inside]])
+    # autocast leaves float64 alone; in bfloat16 the correlation would have two digits
+    both = torch.stack([prediction[inside], target[inside]]).double()
     return {
         "l1": float((both[0] - both[1]).abs().mean()),
         "r": float(torch.corrcoef(both)[0, 1]),

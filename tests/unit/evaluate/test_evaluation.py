@@ -28,7 +28,7 @@ def make_case(name="sub-01", seed=0, orientation="LIA"):
     mask = brain_mask(points)
     tissue = np.where(mask, 1 + np.digitize(t1w, [0.35, 0.6]), 0).astype(np.uint8)
     white = (tissue == 3).astype(np.float32)
-    anatomy = Anatomy(t1w, mask, tissue, white, affine, np.eye(4))
+    anatomy = Anatomy(t1w, mask, tissue, tissue, white, affine, np.eye(4))
     truth_shape, truth_affine = grid(orientation, (3, 4, 5), 104)
     points = world_points(truth_shape, truth_affine)
     truth = (1 - texture(points, seed)).astype(np.float32) ** 2

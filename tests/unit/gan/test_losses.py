@@ -1,10 +1,11 @@
 """Losses: minimum, gradient, masks."""
 
+import numpy as np
 import pytest
 import torch
 
 from bids_gan.gan.losses.adversarial import discriminator_loss, generator_loss
-from bids_gan.gan.losses.image import laplace_nll, masked_l1
+from bids_gan.gan.losses.image import agreement, laplace_nll, masked_l1
 from bids_gan.gan.losses.perceptual import PerceptualLoss
 from bids_gan.gan.losses.segmentation import dice_cross_entropy, dice_scores
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
@@ -79,3 +80,13 @@ def test_perceptual_loss_grows_with_blur_and_sees_the_mask_only():
     much.backward()
     assert image.grad.abs().sum() > 0
     assert all(p.grad is None for p in network.parameters())
+
+
+def test_validation_numbers_are_exact_under_autocast():
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand(1, 1, 12, 12, 12, generator=generator)
+    guess = truth + 0.1 * torch.rand(truth.shape, generator=generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = agreement(guess, truth, torch.ones_like(truth))
+    expected = np.corrcoef(guess.flatten(), truth.flatten())[0, 1]
+    assert scores["r"] == pytest.approx(expected, abs=1e-6)

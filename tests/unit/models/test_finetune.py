@@ -61,6 +61,7 @@ def test_card_names_parent_people_and_layers(tmp_path, parent, tiny_pairs):
     assert text["People"] == {"train": ["01", "03"], "validation": [], "test": []}
     assert (text["Layers"], text["Steps"]) == ("head", 4)
     assert text["RangeSeen"]["grey_mean"][0] == pytest.approx(0.7)
+    assert text["Targets"].startswith("pseudo-targets; its parent's:")
     assert "Metrics" not in text  # the parent's do not hold any more
     assert text["WeightsSHA256"] == card.sha256 != parent.sha256
     load_model(card)
@@ -94,7 +95,7 @@ def test_command(tmp_path, parent, tiny_pairs, capsys):
 
 def test_model_that_does_not_learn_from_pairs():
     with pytest.raises(UsageError, match="method segmentation"):
-        finetune_recipe(find_card("brain-mask"), ["01"])
+        finetune_recipe(find_card("anatomy"), ["01"])
 
 
 def test_card_without_a_recipe(parent):

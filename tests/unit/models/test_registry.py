@@ -74,7 +74,7 @@ def test_card_that_is_none(tmp_path):
 
 
 def test_unknown_name_lists_what_exists():
-    with pytest.raises(ModelError, match="anatomy, .*t1w-to-fa"):
+    with pytest.raises(ModelError, match=r"anatomy, .*t1w-to-fa"):
         registry.find_card("t1w-to-moon")
 
 
