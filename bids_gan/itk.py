@@ -40,3 +40,31 @@ def write_affine(matrix: np.ndarray, path: Path) -> None:
         "AffineTransform", matrix=lps[:3, :3], translation=lps[:3, 3], center=np.zeros(3)
     )
     ants.write_transform(transform, str(path))
+
+
+def bias_field(image: np.ndarray, mask: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Multiplicative bias field of an image by N4.
+
+    Parameters
+    ----------
+    image, mask : (I, J, K) array
+        The mask says where the field is estimated.
+    affine : (4, 4) array
+
+    Returns
+    -------
+    (I, J, K) array
+
+    References
+    ----------
+    Tustison et al. 2010, https://doi.org/10.1109/TMI.2010.2046908
+    """
+    import ants
+
+    return ants.n4_bias_field_correction(
+        to_ants(np.maximum(image, 1e-3), affine),
+        mask=to_ants(mask, affine),
+        shrink_factor=2,
+        convergence={"iters": [40, 40, 30], "tol": 1e-5},
+        return_bias_field=True,
+    ).numpy()

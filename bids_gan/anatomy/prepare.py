@@ -24,7 +24,7 @@ from bids_gan.anatomy.template import affine_to_template
 from bids_gan.errors import DataError
 from bids_gan.geometry import box_grid, mask_bounds, resample, to_ras, voxel_sizes
 from bids_gan.images import check_volume
-from bids_gan.itk import to_ants
+from bids_gan.itk import bias_field
 
 if TYPE_CHECKING:
     from torch import nn
@@ -188,15 +188,8 @@ def _checked(brain: np.ndarray, name: str) -> np.ndarray:
 
 def _bias_field(head: np.ndarray, brain: np.ndarray, affine: np.ndarray) -> np.ndarray:
     """N4 bias field, estimated inside the brain at 2 mm (it is smooth), mean 1 there."""
-    import ants
-
     shape, grid = box_grid(brain, affine, 2.0, 4.0)
-    field = ants.n4_bias_field_correction(
-        to_ants(np.maximum(resample(head, affine, shape, grid), 1e-3), grid),
-        mask=to_ants(resample(brain.astype(np.float32), affine, shape, grid) > 0.5, grid),
-        shrink_factor=2,
-        convergence={"iters": [40, 40, 30], "tol": 1e-5},
-        return_bias_field=True,
-    ).numpy()
+    mask = resample(brain.astype(np.float32), affine, shape, grid) > 0.5
+    field = bias_field(resample(head, affine, shape, grid), mask, grid)
     field = resample(field, grid, head.shape, affine, mode="nearest")
     return np.maximum(field / field[brain].mean(), 0.1)

@@ -14,6 +14,11 @@ RANGES = {
 }
 
 
+def bounded(raw: Tensor, value_range: str) -> Tensor:
+    """Hold raw output, one channel an image, in its range."""
+    return RANGES[value_range](raw.float())
+
+
 def split_heads(output: Tensor, value_range: str = "fraction") -> tuple[Tensor, Tensor]:
     """Turn raw generator output into value and logarithm of its Laplace scale.
 
@@ -24,7 +29,7 @@ def split_heads(output: Tensor, value_range: str = "fraction") -> tuple[Tensor, 
         In [0, 1], at least 0, or any number.
     """
     value, log_scale = output.float().chunk(2, dim=1)
-    return RANGES[value_range](value), log_scale.clamp(-7.0, 1.0)
+    return bounded(value, value_range), log_scale.clamp(-7.0, 1.0)
 
 
 def slice_profile(image: Tensor, thickness: Tensor) -> Tensor:

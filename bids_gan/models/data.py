@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from torch import Tensor
 from bids_gan.errors import DataError, UsageError
 from bids_gan.gan.training.pairs import PairPatches, Person
 from bids_gan.gan.training.unpaired import UnpairedPatches
-from bids_gan.pairs.store import read_pair
+from bids_gan.pairs.store import read_pair, read_summary
 from bids_gan.simulate.attenuation import hounsfield_table
 from bids_gan.simulate.labels import load_label_map
 from bids_gan.simulate.patches import LabelPatches, SimulatedPairs
@@ -24,11 +23,12 @@ from bids_gan.simulate.uptake import fdg_table
 Batches = Callable[[int], dict[str, Tensor]]
 Validation = Callable[[], Iterable[dict[str, Tensor]]]
 
-#: target -> its value for every label, as the generator is to give it
+#: target -> its value for every label; the same for everybody, since a T1w does not tell echo
+#: times, metabolism or bone density
 SIMULATED = {
-    "T2w": lambda rng: label_contrast(np.random.default_rng(0), "T2w"),
-    "FDG": lambda rng: fdg_table(),
-    "CT": lambda rng: hounsfield_table() / 1000,
+    "T2w": lambda: label_contrast(np.random.default_rng(0), "T2w"),
+    "FDG": fdg_table,
+    "CT": hounsfield_table,
 }
 
 
@@ -65,9 +65,9 @@ def training_data(recipe: dict, folders: Folders) -> tuple[Batches, Validation]:
     """
     sources = []
     if "people" in recipe:
-        sources.append(_pairs(recipe, _given(folders.pairs, "--data", recipe)))
+        sources.append(_pairs(recipe, needed_folder(folders.pairs, "--data", recipe)))
     if "label_maps" in recipe:
-        folder = _given(folders.label_maps, "--label-maps", recipe)
+        folder = needed_folder(folders.label_maps, "--label-maps", recipe)
         make = _classes if recipe["method"] == "segmentation" else _simulated
         sources.append(make(recipe, folder))
     if len(sources) == 1:
@@ -82,18 +82,19 @@ def training_data(recipe: dict, folders: Folders) -> tuple[Batches, Validation]:
     return batches, validation
 
 
-def range_seen(data: Path, labels: list[str]) -> dict[str, list[float]]:
+def range_seen(folder: Path, labels: Sequence[str]) -> dict[str, list[float]]:
     """Mean and standard deviation of what the inputs looked like; at least 10 % of the mean."""
-    people = [json.loads((data / f"sub-{k}" / "pair.json").read_text()) for k in labels]
+    people = [read_summary(folder, label)["Appearance"] for label in labels]
     result = {}
-    for name in people[0]["Appearance"]:
-        values = [person["Appearance"][name] for person in people]
+    for name in people[0]:
+        values = [person[name] for person in people]
         mean = statistics.fmean(values)
         result[name] = [round(mean, 4), round(max(statistics.pstdev(values), 0.1 * mean), 4)]
     return result
 
 
-def _given(folder: Path | None, flag: str, recipe: dict) -> Path:
+def needed_folder(folder: Path | None, flag: str, recipe: dict) -> Path:
+    """Return the folder that a recipe needs, or say which flag names it."""
     if folder is None:
         raise UsageError(f"recipe {recipe['name']} needs {flag} FOLDER")
     return folder
@@ -142,7 +143,7 @@ def _classes(recipe: dict, folder: Path) -> tuple[Batches, Validation]:
 def _simulated(recipe: dict, folder: Path) -> tuple[Batches, Validation]:
     options, seed, simulation = recipe["data"], recipe["seed"], recipe["simulation"]
     kind = {
-        "target": SIMULATED[recipe["target"]],
+        "target": SIMULATED[recipe["target"]]() / recipe["output"].get("unit", 1),
         "blur_mm": simulation["blur_mm"],
         "region": simulation["region"],
     }

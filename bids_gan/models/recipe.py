@@ -19,7 +19,7 @@ from bids_gan.gan.training import distributed
 from bids_gan.gan.training.loop import train
 from bids_gan.gan.training.method import Method
 from bids_gan.gan.training.settings import TrainingSettings
-from bids_gan.models.data import Folders, range_seen, training_data
+from bids_gan.models.data import Folders, needed_folder, range_seen, training_data
 from bids_gan.models.registry import Card, find_card, load_model, read_card, save_model
 
 if sys.version_info >= (3, 11):
@@ -90,7 +90,9 @@ def run_recipe(
     }
     card = _card(recipe)
     if "people" in recipe:
-        card["RangeSeen"] = range_seen(folders.pairs, recipe["people"]["train"])
+        card["RangeSeen"] = range_seen(
+            needed_folder(folders.pairs, "--data", recipe), recipe["people"]["train"]
+        )
     return train_network(network, recipe, folders, folder, card, device)
 
 

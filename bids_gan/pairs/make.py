@@ -9,7 +9,7 @@ from bids_gan.errors import DataError, UsageError
 from bids_gan.images import load_volume
 from bids_gan.models.registry import find_card, load_model
 from bids_gan.pairs.measured import measured_pair
-from bids_gan.pairs.store import TARGETS, is_whole, write_pair
+from bids_gan.pairs.store import TARGETS, is_whole, read_summary, write_pair
 from bids_gan.pairs.template import align_template, template_pair
 
 #: suffixes by which measured targets are found
@@ -62,6 +62,11 @@ def make_pairs(
     aligned = align_template(load_volume(template)) if template else None
     for label in tqdm(labels or sorted(found), unit="person"):
         if is_whole(output_dir, label):
+            made = read_summary(output_dir, label)["Target"]
+            if made != target:
+                raise UsageError(
+                    f"{output_dir}/sub-{label} is a pair for {made}; give each target a folder"
+                )
             continue
         anatomy = prepare_t1w(load_volume(found[label]), network, name=str(found[label]))
         if aligned is not None:

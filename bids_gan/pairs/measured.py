@@ -14,7 +14,7 @@ from bids_gan.anatomy.segment import WHITE
 from bids_gan.errors import DataError
 from bids_gan.geometry import box_grid, resample, to_ras, voxel_sizes
 from bids_gan.images import check_volume
-from bids_gan.itk import read_affine, to_ants
+from bids_gan.itk import bias_field, read_affine, to_ants
 from bids_gan.pairs.store import Pair
 from bids_gan.synthesis.generate import appearance
 
@@ -57,12 +57,7 @@ def register_to_t1w(
             to_ants(image, image_affine),
             type_of_transform="Rigid",
             initial_transform="Identity",
-            mask=to_ants(
-                (resample(near.astype(np.float32), anatomy.affine, shape, grid) > 0.5).astype(
-                    np.float32
-                ),
-                grid,
-            ),
+            mask=to_ants(resample(near, anatomy.affine, shape, grid) > 0.5, grid),
             outprefix=str(Path(folder) / "rigid_"),
             aff_metric="mattes",
             aff_random_sampling_rate=0.5,
@@ -74,7 +69,10 @@ def register_to_t1w(
 
 
 def slice_grid(
-    anatomy: Anatomy, image: nib.Nifti1Image, image_to_t1w: np.ndarray
+    anatomy: Anatomy,
+    image: nib.Nifti1Image,
+    image_to_t1w: np.ndarray,
+    name: str = "the measured image",
 ) -> tuple[tuple[int, int, int], np.ndarray, int, np.ndarray]:
     """Grid on which training compares: 1 mm, along the slices of the measured image if thick.
 
@@ -85,6 +83,8 @@ def slice_grid(
         Measured, in RAS+ order, slices along the last axis.
     image_to_t1w : (4, 4) array
         World of the image to world of the T1w.
+    name : str
+        Of the image, for error messages.
 
     Returns
     -------
@@ -94,8 +94,18 @@ def slice_grid(
         Voxels of the grid that one slice covers.
     centres : (K,) bool array
         Planes of the grid at the centre of a slice.
+
+    Raises
+    ------
+    DataError
+        When the slices are thick and not axial.
     """
     zooms = voxel_sizes(image.affine)
+    if max(zooms[:2]) >= THICK * min(zooms):
+        raise DataError(
+            f"{name}: voxels of {zooms.round(2).tolist()} mm (right, anterior, superior); thick "
+            "slices can be compared when they are axial: resample the image to voxels of one size"
+        )
     if zooms[2] < THICK * min(zooms[:2]):
         shape, grid = box_grid(anatomy.mask, anatomy.affine, 1.0, MARGIN)
         return shape, grid, 1, np.ones(shape[2], bool)
@@ -145,7 +155,7 @@ def measured_pair(anatomy: Anatomy, img: nib.Nifti1Image, name: str, scale: str)
     image_to_t1w = np.linalg.inv(t1w_to_image)
     if scale == "white":
         data = data / white_level(data, img.affine, anatomy, t1w_to_image, name)
-    shape, grid, thickness, centres = slice_grid(anatomy, img, image_to_t1w)
+    shape, grid, thickness, centres = slice_grid(anatomy, img, image_to_t1w, name)
     onto = (shape, grid)
     target = resample(data, img.affine, *onto, target_to_source=t1w_to_image)
     seen = resample(np.ones_like(data), img.affine, *onto, target_to_source=t1w_to_image) > 0.99
@@ -185,8 +195,6 @@ def white_level(
     -------
     (I, J, K) array
     """
-    import ants
-
     image_to_t1w = np.linalg.inv(t1w_to_image)
     onto = (data.shape, affine)
     brain = resample(
@@ -196,11 +204,5 @@ def white_level(
     white = resample(white, anatomy.affine, *onto, target_to_source=image_to_t1w) > 0.9
     if white.sum() < 100:
         raise DataError(f"{name}: does not overlap the white matter of its T1w")
-    field = ants.n4_bias_field_correction(
-        to_ants(np.maximum(data, 1e-3), affine),
-        mask=to_ants((brain > 0.5).astype(np.float32), affine),
-        shrink_factor=2,
-        convergence={"iters": [40, 40, 30], "tol": 1e-5},
-        return_bias_field=True,
-    ).numpy()
+    field = bias_field(data, brain > 0.5, affine)
     return field * np.median((data / field)[white])

@@ -100,6 +100,20 @@ def is_whole(folder: Path, label: str) -> bool:
     return (folder / f"sub-{label}" / "pair.json").exists()
 
 
+def read_summary(folder: Path, label: str) -> dict:
+    """Read the JSON file of a whole pair.
+
+    Raises
+    ------
+    DataError
+        When there is none.
+    """
+    try:
+        return json.loads((folder / f"sub-{label}" / "pair.json").read_text())
+    except FileNotFoundError as error:
+        raise DataError(f"{error}; make the pairs first with `bids-gan-model pairs`") from None
+
+
 def read_pair(folder: Path, label: str) -> Pair:
     """Read what :func:`write_pair` wrote.
 
@@ -109,8 +123,8 @@ def read_pair(folder: Path, label: str) -> Pair:
         When a file is missing or the grids differ.
     """
     person = folder / f"sub-{label}"
+    text = read_summary(folder, label)
     try:
-        text = json.loads((person / "pair.json").read_text())
         kind, suffix = TARGETS[text["Target"]]
         names = [
             ("anat", "desc-normalised_T1w"),

@@ -23,6 +23,8 @@ from bids_gan.synthesis.generate import appearance, crop_to_brain
 
 #: standard deviation in voxels by which tissue borders are softened
 BLUR = 0.7
+#: share of the template's FA that voxels without white matter keep
+GREY_SHARE = 0.35
 
 
 def align_template(fa: nib.Nifti1Image) -> nib.Nifti1Image:
@@ -117,8 +119,8 @@ def pseudo_fa(warped: np.ndarray, white: np.ndarray) -> np.ndarray:
     white : (I, J, K) array
         White-matter probability of the person.
     """
-    # posteriors are nearly binary
-    return (np.clip(warped, 0, 1) * ndimage.gaussian_filter(white, BLUR)).astype(np.float32)
+    white = ndimage.gaussian_filter(white, BLUR)  # posteriors are nearly binary
+    return np.clip(warped * (GREY_SHARE + (1 - GREY_SHARE) * white), 0, 1).astype(np.float32)
 
 
 def template_pair(anatomy: Anatomy, template: nib.Nifti1Image) -> Pair:

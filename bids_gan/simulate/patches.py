@@ -6,8 +6,6 @@ al. 2023, https://arxiv.org/abs/2107.09559).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from scipy import ndimage
@@ -95,8 +93,8 @@ class SimulatedPairs(LabelPatches):
     ----------
     maps, patch, batch, seed
         See :class:`LabelPatches`; patches have 1 mm voxels.
-    target : callable
-        Gives, for a random generator, the target's value of every label.
+    target : (1024,) array
+        Its value for every label.
     blur_mm : float
         Standard deviation of the target's point-spread function.
     region : {'brain', 'head'}
@@ -108,13 +106,13 @@ class SimulatedPairs(LabelPatches):
         maps: list[np.ndarray],
         patch: int,
         batch: int,
-        target: Callable[[np.random.Generator], np.ndarray],
+        target: np.ndarray,
         blur_mm: float = 0.5,
         region: str = "brain",
         seed: int = 0,
     ):
         super().__init__(maps, patch, batch, 1.0, seed)
-        self.target = target
+        self.target = torch.as_tensor(target, dtype=torch.float32)
         self.blur_mm = blur_mm
         self.region = region
         self.brain_share = 1.0 if region == "brain" else 0.5
@@ -126,8 +124,7 @@ class SimulatedPairs(LabelPatches):
         t1w = torch.as_tensor(table, dtype=torch.float32)[labels].unsqueeze(0) * texture
         t1w = random_appearance(soften(t1w, float(rng.uniform(0.35, 0.75))), rng)
         t1w = t1w * float(np.exp(rng.uniform(-0.15, 0.15)))
-        values = torch.as_tensor(self.target(rng), dtype=torch.float32)
-        target = soften(values[labels].unsqueeze(0), self.blur_mm)
+        target = soften(self.target[labels].unsqueeze(0), self.blur_mm)
         mask = torch.ones_like(t1w) if self.region == "head" else self._brain(labels, rng)
         return {
             "input": t1w * mask,

@@ -97,7 +97,7 @@ def synthesise(
     precision : {'auto', 'bf16', 'fp32'}
     device : str
     """
-    from bids_gan.gan.heads import RANGES, split_heads
+    from bids_gan.gan.heads import bounded, split_heads
 
     card = model.card
     inputs, mask, affine = generator_input(anatomy, card.inputs)
@@ -105,7 +105,7 @@ def synthesise(
     output = card.text.get("Output", {})
     value_range, unit, std = output.get("range", "fraction"), output.get("unit", 1), None
     if len(raw) == 1:
-        value = RANGES[value_range](raw)
+        value = bounded(raw, value_range)
     else:
         value, log_scale = split_heads(raw[None], value_range)
         value = value[0]

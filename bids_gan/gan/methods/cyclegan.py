@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bids_gan.gan.heads import RANGES, slice_profile
+from bids_gan.gan.heads import bounded, slice_profile
 from bids_gan.gan.inference import tiled
-from bids_gan.gan.losses import adversarial
+from bids_gan.gan.losses.adversarial import fool, judge
 from bids_gan.gan.losses.image import agreement, masked_l1
 
 
@@ -119,10 +119,6 @@ class CycleGAN:
         }
         self.state = {"pool_target": ReplayPool(pool), "pool_source": ReplayPool(pool)}
 
-    def bounded(self, raw: Tensor) -> Tensor:
-        """Raw output of the generator to the range of the target."""
-        return RANGES[self.value_range](raw.float())
-
     def losses(self, batch: dict[str, Tensor], step: int) -> dict[str, dict[str, Tensor]]:
         """Return the loss terms of generators and discriminators.
 
@@ -138,10 +134,10 @@ class CycleGAN:
         x, y = batch["input"][:, :1] * x_mask, batch["target"] * y_mask
 
         def to_target(image: Tensor, mask: Tensor) -> Tensor:
-            return self.bounded(generators.there(image)) * mask
+            return bounded(generators.there(image), self.value_range) * mask
 
         def to_source(image: Tensor, mask: Tensor) -> Tensor:
-            return RANGES["positive"](generators.back(image).float()) * mask
+            return bounded(generators.back(image), "positive") * mask
 
         fake_y, fake_x = to_target(x, x_mask), to_source(y, y_mask)
         terms = {
@@ -161,21 +157,15 @@ class CycleGAN:
         }
 
     def _fool(self, name: str, fake: Tensor) -> Tensor:
-        critic = self.modules[name]
-        critic.requires_grad_(False)
-        loss = adversarial.generator_loss(critic(fake).float())
-        critic.requires_grad_(True)
-        return loss / self.cycle_weight
+        return fool(self.modules[name], fake) / self.cycle_weight
 
     def _judge(self, side: str, real: Tensor, fake: Tensor) -> Tensor:
         critic, pool = self.modules[f"critic_{side}"], self.state[f"pool_{side}"]
-        return adversarial.discriminator_loss(
-            critic(real).float(), critic(pool.exchange(fake.detach())).float()
-        )
+        return judge(critic, real, pool.exchange(fake.detach()))
 
     @torch.no_grad()
     def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
         """Validation numbers of a whole volume; only here are pairs looked at."""
-        value = self.bounded(tiled(network, batch["input"][:, :1], self.tile))
-        value = slice_profile(value, batch["thickness"])
+        raw = tiled(network, batch["input"][:, :1], self.tile)
+        value = slice_profile(bounded(raw, self.value_range), batch["thickness"])
         return agreement(value, batch["target"], batch["supervised"])

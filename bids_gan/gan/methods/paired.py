@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bids_gan.gan.heads import slice_profile, split_heads
-from bids_gan.gan.losses import adversarial
+from bids_gan.gan.losses.adversarial import fool, judge
 from bids_gan.gan.losses.image import agreement, laplace_nll, masked_l1
 
 
@@ -90,16 +90,8 @@ class Paired:
             condition = batch["input"][:, :1]
             fake = torch.cat([condition, seen * mask], dim=1)
             real = torch.cat([condition, batch["target"] * mask], dim=1)
-            self.discriminator.requires_grad_(False)
-            terms["adversarial"] = self.adversarial_weight * adversarial.generator_loss(
-                self.discriminator(fake).float()
-            )
-            self.discriminator.requires_grad_(True)
-            result["discriminator"] = {
-                "critic": adversarial.discriminator_loss(
-                    self.discriminator(real).float(), self.discriminator(fake.detach()).float()
-                )
-            }
+            terms["adversarial"] = self.adversarial_weight * fool(self.discriminator, fake)
+            result["discriminator"] = {"critic": judge(self.discriminator, real, fake)}
         return result
 
     @torch.no_grad()

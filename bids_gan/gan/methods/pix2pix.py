@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bids_gan.gan.heads import RANGES, slice_profile
+from bids_gan.gan.heads import bounded, slice_profile
 from bids_gan.gan.inference import tiled
-from bids_gan.gan.losses import adversarial
+from bids_gan.gan.losses.adversarial import fool, judge
 from bids_gan.gan.losses.image import agreement, masked_l1
 
 
@@ -57,10 +57,6 @@ class Pix2Pix:
             for name, module in self.modules.items()
         }
 
-    def bounded(self, raw: Tensor) -> Tensor:
-        """Raw output of the generator to the range of the image."""
-        return RANGES[self.value_range](raw.float())
-
     def losses(self, batch: dict[str, Tensor], step: int) -> dict[str, dict[str, Tensor]]:
         """Return the loss terms of generator and discriminator.
 
@@ -74,26 +70,20 @@ class Pix2Pix:
         critic, mask = self.modules["discriminator"], batch["mask"]
         condition = batch["input"][:, :1]
         raw = self.modules["generator"](batch["input"][:, : self.channels])
-        image = slice_profile(self.bounded(raw), batch["thickness"])
+        image = slice_profile(bounded(raw, self.value_range), batch["thickness"])
         fake = torch.cat([condition, image * mask], dim=1)
         real = torch.cat([condition, batch["target"] * mask], dim=1)
-        critic.requires_grad_(False)
-        fooled = adversarial.generator_loss(critic(fake).float())
-        critic.requires_grad_(True)
-        judged = adversarial.discriminator_loss(
-            critic(real).float(), critic(fake.detach()).float()
-        )
         return {
             "generator": {
                 "l1": masked_l1(image, batch["target"], batch["supervised"]),
-                "adversarial": fooled / self.l1_weight,
+                "adversarial": fool(critic, fake) / self.l1_weight,
             },
-            "discriminator": {"critic": judged},
+            "discriminator": {"critic": judge(critic, real, fake)},
         }
 
     @torch.no_grad()
     def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
         """Validation numbers of a whole volume: masked L1 and Pearson correlation."""
         raw = tiled(network, batch["input"][:, : self.channels], self.tile)
-        value = slice_profile(self.bounded(raw), batch["thickness"])
+        value = slice_profile(bounded(raw, self.value_range), batch["thickness"])
         return agreement(value, batch["target"], batch["supervised"])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bids_gan.anatomy.prepare import Anatomy
+from bids_gan.errors import DataError
 from bids_gan.geometry import resample, to_ras, voxel_sizes
 from bids_gan.pairs.measured import slice_grid
 
@@ -63,3 +64,16 @@ def test_thin_slices_are_compared_everywhere():
     assert thickness == 1
     assert centres.all()
     np.testing.assert_allclose(grid[:3, :3], np.eye(3))
+
+
+@pytest.mark.parametrize("codes", ["SRA", "ASR", "LIA"])
+def test_thick_slices_of_any_axis_order_are_brought_to_axial(codes):
+    _, _, thickness, _ = slice_grid(anatomy(), to_ras(thick_image(codes)), np.eye(4))
+    assert thickness == 5
+
+
+@pytest.mark.parametrize("zooms", [(5.0, 1.5, 1.5), (1.5, 5.0, 1.5)])
+def test_thick_slices_that_are_not_axial_are_refused(zooms):
+    img = nib.Nifti1Image(np.zeros((30, 30, 30), np.float32), np.diag([*zooms, 1.0]))
+    with pytest.raises(DataError, match=r"mine.nii.gz: voxels of .*axial"):
+        slice_grid(anatomy(), img, np.eye(4), "mine.nii.gz")

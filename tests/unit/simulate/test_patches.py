@@ -17,14 +17,14 @@ def head():
     return labels
 
 
-def table(rng):
+def table():
     values = np.zeros(1024)
     values[[2, OUTER_FLUID, 515]] = 1.0, 0.2, 5.0
     return values
 
 
 def pairs(patch=32, **options):
-    return SimulatedPairs([head()], patch, 2, table, **options)
+    return SimulatedPairs([head()], patch, 2, table(), **options)
 
 
 def test_batches_depend_on_the_step_alone():
