@@ -11,9 +11,10 @@ import numpy as np
 from torch import Tensor
 
 from bids_gan.errors import DataError, UsageError
+from bids_gan.gan.training.cache import cached_volumes
 from bids_gan.gan.training.pairs import PairPatches, Person
 from bids_gan.gan.training.unpaired import UnpairedPatches
-from bids_gan.pairs.store import read_pair, read_summary
+from bids_gan.pairs.store import find_pair, read_summary
 from bids_gan.simulate.attenuation import hounsfield_table
 from bids_gan.simulate.labels import load_label_map
 from bids_gan.simulate.patches import LabelPatches, SimulatedPairs
@@ -48,7 +49,7 @@ class Folders:
     label_maps: Path | None = None
 
 
-def training_data(recipe: dict, folders: Folders) -> tuple[Batches, Validation]:
+def training_data(recipe: dict, folders: Folders, cache: Path) -> tuple[Batches, Validation]:
     """Batches by step, and the validation volumes, of a recipe.
 
     Parameters
@@ -57,6 +58,8 @@ def training_data(recipe: dict, folders: Folders) -> tuple[Batches, Validation]:
         With ``people`` (pairs), ``label_maps`` (simulation) or both; then ``data.pairs_share`` is
         the share of steps that see pairs.
     folders : Folders
+    cache : Path
+        Folder for the volumes of pairs as the recipe wants them.
 
     Raises
     ------
@@ -65,7 +68,7 @@ def training_data(recipe: dict, folders: Folders) -> tuple[Batches, Validation]:
     """
     sources = []
     if "people" in recipe:
-        sources.append(_pairs(recipe, needed_folder(folders.pairs, "--data", recipe)))
+        sources.append(_pairs(recipe, needed_folder(folders.pairs, "--data", recipe), cache))
     if "label_maps" in recipe:
         folder = needed_folder(folders.label_maps, "--label-maps", recipe)
         make = _classes if recipe["method"] == "segmentation" else _simulated
@@ -100,9 +103,9 @@ def needed_folder(folder: Path | None, flag: str, recipe: dict) -> Path:
     return folder
 
 
-def _pairs(recipe: dict, folder: Path) -> tuple[Batches, Validation]:
+def _pairs(recipe: dict, folder: Path, cache: Path) -> tuple[Batches, Validation]:
     def people(group: str) -> list[Person]:
-        return [_person(folder, label, unit) for label in recipe["people"][group]]
+        return [_person(folder, label, unit, cache) for label in recipe["people"][group]]
 
     unit = recipe["output"].get("unit", 1)
     options = recipe["data"]
@@ -117,11 +120,17 @@ def _pairs(recipe: dict, folder: Path) -> tuple[Batches, Validation]:
     return patches.batch, lambda: (person.whole(position) for person in unseen)
 
 
-def _person(folder: Path, label: str, unit: float) -> Person:
+def _person(folder: Path, label: str, unit: float, cache: Path) -> Person:
     """One pair, its target in the units of the network's output."""
-    pair = read_pair(folder, label)
-    volumes = [pair.t1w, pair.target / unit, pair.mask, pair.supervised]
-    return Person.of(volumes, pair.to_mni @ pair.affine, pair.thickness)
+    pair = find_pair(folder, label)
+
+    def build() -> np.ndarray:
+        volumes = pair.read()
+        volumes[1] /= unit
+        return volumes
+
+    volumes = cached_volumes(pair.paths, cache, build)
+    return Person(volumes, pair.voxel_to_mni, pair.thickness)
 
 
 def _maps(recipe: dict, folder: Path, group: str) -> list[np.ndarray]:
