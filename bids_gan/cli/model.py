@@ -91,7 +91,7 @@ def get_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--people", type=Path, default=None, help="TOML file that names people")
     evaluate.add_argument("--target", default=None, help="FA (default), T2w, FDG or CT")
     evaluate.add_argument(
-        "--mask", type=Path, default=None, help="where to score, on the truth's grid; else brain"
+        "--mask", type=Path, default=None, help="where to score, in the truth's space; else brain"
     )
     evaluate.add_argument("--template", type=Path, default=None, help="mean image, MNI space")
     evaluate.add_argument(
