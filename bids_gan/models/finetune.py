@@ -134,7 +134,6 @@ def finetune(card: Card, data: Path, folder: Path, recipe: dict, device: str = "
         "Name": recipe["name"],
         "Parent": recipe["parent"],
         "Layers": recipe["layers"],
-        "Steps": training["steps"],
         "LearningRate": training["learning_rate"],
         "People": recipe["people"],
         "RangeSeen": range_seen(data, people),

@@ -16,6 +16,7 @@ from bids_gan.gan.methods.segmentation import Segmentation
 from bids_gan.gan.networks.factory import build_network
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
 from bids_gan.gan.training import distributed
+from bids_gan.gan.training.log import steps_done
 from bids_gan.gan.training.loop import train
 from bids_gan.gan.training.method import Method
 from bids_gan.gan.training.settings import TrainingSettings
@@ -120,7 +121,8 @@ def train_network(
     average = getattr(average, "there", average)  # the wanted one of CycleGAN's two generators
     path = folder / f"{card['Name']}.safetensors"
     if distributed.rank() == 0:
-        save_model(average, path, card)
+        # by the clock, and by patience, it is not the number of the recipe
+        save_model(average, path, {**card, "Steps": steps_done(folder)})
     distributed.wait_for_all()
     return read_card(path.with_suffix(".json"))
 
@@ -204,7 +206,6 @@ def _card(recipe: dict) -> dict:
         "Network": recipe["network"],
         "Method": recipe["method"],
         "Seed": recipe["seed"],
-        "Steps": recipe["training"]["steps"],
         **({"Minutes": recipe["training"]["minutes"]} if "minutes" in recipe["training"] else {}),
         **{name: recipe[key] for key, name in _IN_CARD.items() if key in recipe},
         **recipe.get("card", {}),

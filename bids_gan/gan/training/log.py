@@ -55,6 +55,12 @@ class Log:
         os.replace(temporary, self.path)
 
 
+def steps_done(folder: Path) -> int:
+    """Step at which the finished run in `folder` was validated last: its end."""
+    with (folder / "log.csv").open(newline="") as stream:
+        return max(int(row["step"]) for row in csv.DictReader(stream))
+
+
 def _tensorboard(folder: Path, step: int):
     try:
         from torch.utils.tensorboard import SummaryWriter

@@ -64,10 +64,12 @@ def train(
     run = _Run(method, validation, folder, settings, device)
     stream = _Stream(batches, run.step, settings)
     done = run.agree_to_stop()
-    with tqdm(  # in a run by the clock it shows the share of the time
-        total=settings.steps,
-        initial=run.position,
-        unit="step",
+    by_clock = settings.minutes is not None
+    scale = 100 / settings.steps if by_clock else 1
+    with tqdm(
+        total=scale * settings.steps,
+        initial=int(scale * run.position),
+        unit="%" if by_clock else "step",
         smoothing=0.05,
         disable=not run.first,
     ) as bar:
@@ -83,9 +85,10 @@ def train(
                 run.validate(stream)
             if done or run.step % settings.checkpoint_every == 0:
                 run.save()
-            bar.update(run.position - bar.n)
+            bar.update(int(scale * run.position) - bar.n)
             if run.step % 20 == 0:
-                bar.set_postfix({k: f"{v:.3f}" for k, v in run.recent.items()})
+                steps = {"steps": run.step} if by_clock else {}
+                bar.set_postfix(steps | {k: f"{v:.3f}" for k, v in run.recent.items()})
     return run.result()
 
 

@@ -23,6 +23,20 @@ def test_card_says_how_it_was_made(tmp_path, recipe, tiny_pairs):
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_card_of_a_run_by_the_clock_tells_the_steps_it_had(tmp_path, recipe, tiny_pairs):
+    card = run_recipe(recipe, Folders(pairs=tiny_pairs), tmp_path, steps=1000, minutes=0.05)
+    with (tmp_path / "log.csv").open() as stream:
+        assert card.text["Steps"] == int(list(csv.DictReader(stream))[-1]["step"]) > 0
+    assert card.text["Minutes"] == 0.05
+    assert card.text["Steps"] != 1000
+
+
+def test_volumes_are_kept_in_the_run(tmp_path, recipe, tiny_pairs):
+    run_recipe(recipe, Folders(pairs=tiny_pairs), tmp_path, steps=2)
+    people = recipe["people"]
+    assert len(list(tmp_path.glob("cache/*.npy"))) == len(people["train"] + people["validation"])
+
+
 def test_unknown_setting_is_named(tmp_path, recipe, tiny_pairs):
     recipe["training"]["checkpoints"] = 3
     with pytest.raises(UsageError, match=r"recipe tiny, \[training\]: .*checkpoints"):
