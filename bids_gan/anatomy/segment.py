@@ -20,6 +20,7 @@ STRUCTURES = (
     "cerebellar white", "brainstem",
 )  # fmt: skip
 CORTICAL_GREY, CEREBRAL_WHITE = 2, 4
+CEREBELLUM = (5, 6)
 
 
 def find_structures(network: nn.Module, image: np.ndarray, precision: str = "auto") -> np.ndarray:

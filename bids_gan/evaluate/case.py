@@ -13,7 +13,7 @@ from bids_gan.errors import DataError
 from bids_gan.evaluate.people import Subject
 from bids_gan.geometry import resample, voxel_sizes
 from bids_gan.images import load_volume
-from bids_gan.pairs.measured import register_to_t1w, white_level
+from bids_gan.pairs.measured import in_units, register_to_t1w
 
 #: slices this many times thicker than the voxel is wide are averaged over their thickness
 THICK = 2.0
@@ -119,7 +119,7 @@ def prepare_case(subject: Subject, target: str, register: bool, network) -> Case
     ----------
     subject : Subject
     target : str
-        Contrast; a measured T2w is divided by its bias field and white-matter level.
+        Contrast, which decides the unit, see :func:`bids_gan.pairs.measured.in_units`.
     register : bool
         Find the rigid transform between truth and T1w instead of trusting the headers.
     network : module
@@ -135,9 +135,7 @@ def prepare_case(subject: Subject, target: str, register: bool, network) -> Case
     onto = (measured.shape, measured.affine)
     t1w_to_truth = register_to_t1w(data, measured.affine, anatomy) if register else np.eye(4)
     to_t1w = np.linalg.inv(t1w_to_truth)
-    if target == "T2w":
-        level = white_level(data, measured.affine, anatomy, t1w_to_truth, str(subject.truth))
-        data = (data / level).astype(np.float32)
+    data = in_units(target, data, measured.affine, anatomy, t1w_to_truth, str(subject.truth))
     regions, names = _blocks(measured, anatomy.to_mni @ to_t1w), BLOCKS
     if subject.regions is not None:
         regions = np.rint(labels_on(measured, subject.regions)).astype(int)

@@ -16,7 +16,7 @@ from bids_gan.geometry import to_ras, voxel_sizes
 PLANES = ((2, 0, 1), (1, 0, 2), (0, 1, 2))
 #: border around the mask, mm
 MARGIN = 6.0
-ROW_INCHES, LABEL_INCHES, BAR_INCHES, HEAD_INCHES = 1.75, 2.0, 0.8, 0.28
+ROW_INCHES, LABEL_INCHES, BAR_INCHES, HEAD_INCHES = 1.75, 2.0, 0.95, 0.28
 TEXT = {"color": "white", "fontsize": 9}
 
 

@@ -14,9 +14,6 @@ from bids_gan.pairs.template import align_template, template_pair
 
 #: suffixes by which measured targets are found
 SUFFIXES = {"FA": ("FA",), "T2w": ("T2w", "inplaneT2"), "FDG": ("pet",), "CT": ("ct",)}
-#: unit of a measured target, see :func:`bids_gan.pairs.measured.measured_pair`
-SCALES = {"FA": "none", "T2w": "white", "FDG": "none", "CT": "none"}
-
 PSEUDO = {
     "Description": "Pseudo-target: mean FA template registered to the T1w; not a measurement",
     "Synthetic": True,
@@ -73,7 +70,7 @@ def make_pairs(
             pair, card = template_pair(anatomy, aligned), PSEUDO
         else:
             path = find_target(bids_dir, label, target)
-            pair = measured_pair(anatomy, load_volume(path), str(path), SCALES[target])
+            pair = measured_pair(anatomy, load_volume(path), str(path), target)
             card = {"Description": f"Measured, {path.name}", "Synthetic": False}
         write_pair(output_dir, label, target, pair, card)
 

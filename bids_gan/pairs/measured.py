@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from bids_gan.anatomy.prepare import Anatomy
-from bids_gan.anatomy.segment import WHITE
+from bids_gan.anatomy.segment import CEREBELLUM, WHITE
 from bids_gan.errors import DataError
 from bids_gan.geometry import box_grid, resample, to_ras, voxel_sizes
 from bids_gan.images import check_volume
@@ -131,7 +131,7 @@ def slice_grid(
     )
 
 
-def measured_pair(anatomy: Anatomy, img: nib.Nifti1Image, name: str, scale: str) -> Pair:
+def measured_pair(anatomy: Anatomy, img: nib.Nifti1Image, name: str, target: str) -> Pair:
     """Align a measured image with the T1w and put both on one grid.
 
     Parameters
@@ -141,8 +141,8 @@ def measured_pair(anatomy: Anatomy, img: nib.Nifti1Image, name: str, scale: str)
         The measured image, any orientation.
     name : str
         Of the image, for error messages.
-    scale : {'white', 'none'}
-        Unit of the target: mean of white matter after N4, or as stored.
+    target : str
+        Contrast, which decides the unit, see :func:`in_units`.
 
     Raises
     ------
@@ -153,11 +153,10 @@ def measured_pair(anatomy: Anatomy, img: nib.Nifti1Image, name: str, scale: str)
     data = np.asarray(img.dataobj, np.float32)
     t1w_to_image = register_to_t1w(data, img.affine, anatomy)
     image_to_t1w = np.linalg.inv(t1w_to_image)
-    if scale == "white":
-        data = data / white_level(data, img.affine, anatomy, t1w_to_image, name)
+    data = in_units(target, data, img.affine, anatomy, t1w_to_image, name)
     shape, grid, thickness, centres = slice_grid(anatomy, img, image_to_t1w, name)
     onto = (shape, grid)
-    target = resample(data, img.affine, *onto, target_to_source=t1w_to_image)
+    values = resample(data, img.affine, *onto, target_to_source=t1w_to_image)
     seen = resample(np.ones_like(data), img.affine, *onto, target_to_source=t1w_to_image) > 0.99
     mask = resample(anatomy.mask.astype(np.float32), anatomy.affine, *onto) > 0.5
     t1w = np.maximum(resample(anatomy.t1w, anatomy.affine, *onto, order=3), 0)
@@ -167,7 +166,7 @@ def measured_pair(anatomy: Anatomy, img: nib.Nifti1Image, name: str, scale: str)
     return Pair(
         np.where(mask, t1w, 0).astype(np.float32),
         mask,
-        np.where(mask, target, 0).astype(np.float32),
+        np.where(mask, values, 0).astype(np.float32),
         supervised,
         grid,
         anatomy.to_mni,
@@ -176,13 +175,21 @@ def measured_pair(anatomy: Anatomy, img: nib.Nifti1Image, name: str, scale: str)
     )
 
 
-def white_level(
-    data: np.ndarray, affine: np.ndarray, anatomy: Anatomy, t1w_to_image: np.ndarray, name: str
+def in_units(
+    target: str,
+    data: np.ndarray,
+    affine: np.ndarray,
+    anatomy: Anatomy,
+    t1w_to_image: np.ndarray,
+    name: str,
 ) -> np.ndarray:
-    """Bias field of an image times its level in white matter.
+    """Bring a measured image into the units of the generators.
 
     Parameters
     ----------
+    target : str
+        T2w is divided by its bias field and white-matter level, FDG by the mean of the cerebellum;
+        FA and CT have units of their own.
     data : (I, J, K) array
     affine : (4, 4) array
     anatomy : Anatomy
@@ -193,16 +200,31 @@ def white_level(
 
     Returns
     -------
-    (I, J, K) array
+    (I, J, K) float32 array
+
+    Raises
+    ------
+    DataError
+        When the image does not show the tissue that gives its unit.
     """
-    image_to_t1w = np.linalg.inv(t1w_to_image)
-    onto = (data.shape, affine)
-    brain = resample(
-        anatomy.mask.astype(np.float32), anatomy.affine, *onto, target_to_source=image_to_t1w
-    )
-    white = anatomy.white * (anatomy.tissue == WHITE)
-    white = resample(white, anatomy.affine, *onto, target_to_source=image_to_t1w) > 0.9
-    if white.sum() < 100:
-        raise DataError(f"{name}: does not overlap the white matter of its T1w")
-    field = bias_field(data, brain > 0.5, affine)
-    return field * np.median((data / field)[white])
+    if target not in ("T2w", "FDG"):
+        return data
+
+    def share(where: np.ndarray) -> np.ndarray:
+        image_to_t1w = np.linalg.inv(t1w_to_image)
+        values = np.asarray(where, np.float32)
+        return resample(values, anatomy.affine, data.shape, affine, target_to_source=image_to_t1w)
+
+    if target == "T2w":
+        data = data / bias_field(data, share(anatomy.mask) > 0.5, affine)
+        inside, tissue = share(anatomy.white * (anatomy.tissue == WHITE)) > 0.9, "white matter"
+        level = np.median(data[inside]) if inside.any() else 0
+    else:
+        inside, tissue = share(np.isin(anatomy.structures, CEREBELLUM)) > 0.5, "cerebellum"
+        level = data[inside].mean() if inside.any() else 0
+    if inside.sum() < 100 or level <= 0:
+        raise DataError(
+            f"{name}: is divided by its level in the {tissue}, found {inside.sum()} voxels with "
+            f"{level:.3g}; does it lie where its T1w does?"
+        )
+    return (data / level).astype(np.float32)

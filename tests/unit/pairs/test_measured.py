@@ -1,4 +1,6 @@
-"""The grid of a measured target: its slices, whatever its orientation."""
+"""A measured target: the grid of its slices, whatever its orientation, and its unit."""
+
+import dataclasses
 
 import nibabel as nib
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from bids_gan.anatomy.prepare import Anatomy
 from bids_gan.errors import DataError
 from bids_gan.geometry import resample, to_ras, voxel_sizes
-from bids_gan.pairs.measured import slice_grid
+from bids_gan.pairs.measured import in_units, slice_grid
 
 
 def anatomy():
@@ -77,3 +79,48 @@ def test_thick_slices_that_are_not_axial_are_refused(zooms):
     img = nib.Nifti1Image(np.zeros((30, 30, 30), np.float32), np.diag([*zooms, 1.0]))
     with pytest.raises(DataError, match=r"mine.nii.gz: voxels of .*axial"):
         slice_grid(anatomy(), img, np.eye(4), "mine.nii.gz")
+
+
+def with_cerebellum(person):
+    """The lower third of the ball is cerebellum, grey outside and white inside."""
+    structures = np.where(person.mask, 2, 0)
+    lower = person.mask & (np.arange(structures.shape[2]) < 22)
+    structures[lower] = 5
+    structures[lower & (np.arange(structures.shape[0])[:, None, None] > 35)] = 6
+    return dataclasses.replace(person, structures=structures)
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPI", "SAR"])
+@pytest.mark.parametrize("unit", [1.0, 15000.0])
+def test_fdg_is_relative_to_the_cerebellum_whatever_its_unit_and_grid(codes, unit):
+    person = with_cerebellum(anatomy())
+    uptake = np.where(person.structures == 5, 1.1, 0.6) + (person.structures == 2) * 0.7
+    shift = np.eye(4)
+    shift[:3, 3] = (3, -2, 4)  # the image lies elsewhere in the world than the T1w
+    img = nib.Nifti1Image((unit * uptake).astype(np.float32), shift @ person.affine)
+    to = nib.orientations.ornt_transform(
+        nib.orientations.io_orientation(img.affine), nib.orientations.axcodes2ornt(codes)
+    )
+    img = img.as_reoriented(to)
+    found = in_units("FDG", img.get_fdata(), img.affine, person, shift, "pet.nii.gz")
+    back = resample(found, img.affine, person.mask.shape, person.affine, target_to_source=shift)
+    cerebellum = np.isin(person.structures, (5, 6))
+    assert back[cerebellum].mean() == pytest.approx(1, abs=0.01)
+    assert back[person.structures == 2].mean() == pytest.approx(
+        1.3 / uptake[cerebellum].mean(), rel=0.01
+    )
+
+
+def test_fdg_that_lies_elsewhere_is_named():
+    person = with_cerebellum(anatomy())
+    img = np.ones((20, 20, 20), np.float32)
+    far = np.diag([2.0, 2, 2, 1])
+    far[:3, 3] = 500
+    with pytest.raises(DataError, match=r"pet\.nii\.gz: .*cerebellum, found 0 voxels"):
+        in_units("FDG", img, far, person, np.eye(4), "pet.nii.gz")
+
+
+@pytest.mark.parametrize("target", ["FA", "CT"])
+def test_contrasts_with_a_unit_of_their_own_are_left_alone(target):
+    data = np.full((4, 4, 4), 0.3, np.float32)
+    assert in_units(target, data, np.eye(4), anatomy(), np.eye(4), "x") is data
