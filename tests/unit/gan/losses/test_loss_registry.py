@@ -1,5 +1,7 @@
 """All eighteen losses are there, are found by name, and are refused for the right reason."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from loss_cases import encoder, picture
@@ -46,6 +48,15 @@ def test_requirements_are_what_the_loss_looks_at(loss):
     needs = {"target": "pair", "labels": "labels", "classes": "classes", "acquired": "physics"}
     assert loss.requires == {needs[name] for name in loss.sees if name in needs}
     assert bool(loss.sees) != bool(loss.part_of)
+
+
+def test_documentation_has_a_row_for_each_with_its_requirement():
+    page = Path(__file__).parents[4] / "docs" / "losses.md"
+    rows = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| L")]
+    documented = [(row[0].strip("| "), row[1], row[3]) for row in rows]
+    assert documented == [
+        (loss.number, loss.name, ", ".join(loss.requires) or "–") for loss in LOSSES
+    ]
 
 
 def test_spacing_and_options_reach_the_loss():
