@@ -29,15 +29,15 @@ def heads(tmp_path_factory):
 def test_command_writes_the_table(heads, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "Ablation", functools.partial(Ablation, **TINY))
     command = ["evaluate", "--ablation", "--label-maps", str(heads), "--output", str(tmp_path)]
-    command += ["--losses", "gradient", "segmentation", "adversarial", "--steps", "3"]
+    command += ["--losses", "segmentation", "adversarial", "--steps", "2"]
     assert main([*command, "--device", "cpu"]) == 0
     text = (tmp_path / "ablation.md").read_text()
     assert text.strip() in capsys.readouterr().out
-    assert "| gradient (L4) |" in text
-    assert "--steps 3 --seed 0 --output RESULTS --losses gradient segmentation" in text
+    assert "| segmentation (L7) |" in text
+    assert "--steps 2 --seed 0 --output RESULTS --losses segmentation adversarial" in text
     with (tmp_path / "ablation.tsv").open(newline="") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))
-    names = ("base", "gradient", "segmentation", "adversarial")
+    names = ("base", "segmentation", "adversarial")
     assert [(r["loss"], r["measure"]) for r in rows] == [(n, m) for n in names for m in MEASURES]
     changes = {r["loss"]: float(r["change"]) for r in rows if r["measure"] == "psnr"}
     assert changes.pop("base") == 0

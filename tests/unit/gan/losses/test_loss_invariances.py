@@ -135,6 +135,16 @@ def test_steerable_filters_are_blind_to_constant_and_slope():
     torch.testing.assert_close(at_the_border[1], at_the_border[0] / 4, rtol=0.1, atol=0)
 
 
+@pytest.mark.parametrize("loss", [steerable_difference, sharpness_difference])
+def test_scales_share_the_unit_of_the_image(loss):
+    """A parabola bends everywhere alike: its response grows with the square of the scale."""
+    place = torch.arange(-40, 40).double() / 40
+    bowl = place.square().expand(1, 1, 80, 80)
+    flat, mask = torch.zeros_like(bowl), torch.ones_like(bowl)
+    little, much = (loss(bowl, flat, mask, sigmas_mm=(sigma,)) for sigma in (1.0, 2.0))
+    assert 3 < much / little < 4.5
+
+
 def test_steerable_loss_does_not_depend_on_which_axis_is_which():
     x, y, mask = pair()
     values = [
@@ -194,6 +204,15 @@ def test_spectrum_is_blind_to_phase_but_sees_a_checkerboard(dimensions):
     pattern = 0.1 * checkerboard(dimensions, 16)
     shifted = spectrum_difference(x.roll(1, -1), x, mask)
     assert spectrum_difference(x + pattern, x, mask) > 0.2 * shifted > 0
+
+
+def test_border_of_the_volume_counts_little_in_the_spectrum():
+    zero = torch.zeros(1, 1, 16, 16).double()
+    corner, centre = zero.clone(), zero.clone()
+    corner[..., 0, 0], centre[..., 8, 8] = 1, 1
+    mask = torch.ones_like(zero)
+    by_corner, by_centre = (spectrum_difference(x, zero, mask) for x in (corner, centre))
+    assert 0 < by_corner < 0.01 * by_centre
 
 
 def test_regulation_sees_means_of_slices_only():
