@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
 from bids_gan.errors import UsageError
 from bids_gan.gan.losses.registry import Loss, check_requirements, find_loss
-from bids_gan.gan.losses.terms import Term
+from bids_gan.gan.losses.terms import Example, Term
 from bids_gan.models.data import lacking
 from bids_gan.models.registry import find_card, load_model
 
@@ -57,4 +62,16 @@ def _term(loss: Loss, entry: float | dict, recipe: dict) -> Term:
     if loss.network:
         network = load_model(find_card(options.pop("model", NETWORK))).network
     spacing = recipe["data"].get("spacing", 1.0)
-    return Term(loss.name, float(weight), loss.term(spacing=spacing, network=network, **options))
+    call = loss.term(spacing=spacing, network=network, **options)
+    if network is None:
+        _try(loss, call)
+    return Term(loss.name, float(weight), call)
+
+
+def _try(loss: Loss, call: Callable[[Example], Tensor]) -> None:
+    """Call a loss once, so that a wrong value of an option is found before anything is written."""
+    image = torch.zeros(1, 1, 4, 4, 4)
+    try:
+        call(Example(image, image, image, image))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"loss {loss.name} ({loss.number}): {error}") from None

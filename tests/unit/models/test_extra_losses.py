@@ -67,6 +67,11 @@ def test_unpaired_data_take_losses_that_need_no_pair(tmp_path, recipe, tiny_pair
         ({"gradient": True}, r"gradient: its weight is True"),
         ({"gradient": {"sigma": 1}}, r"its weight is None"),
         ({"edge": {"weight": 1, "sigma": 1}}, r"no option sigma; it has sigma_mm"),
+        (
+            {"L2": {"weight": 1, "penalty": "l3"}},
+            r"pixel-wise \(L2\): penalty 'l3': accepted are l1",
+        ),
+        ({"edge": {"weight": 1, "sigma_mm": "wide"}}, r"edge \(L5\): "),
     ],
 )
 def test_what_cannot_be_is_refused(recipe, losses, reason):
