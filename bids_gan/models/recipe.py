@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from bids_gan.errors import UsageError
-from bids_gan.gan.losses.perceptual import PerceptualLoss
 from bids_gan.gan.methods.cyclegan import CycleGAN
 from bids_gan.gan.methods.paired import Paired
 from bids_gan.gan.methods.pix2pix import Pix2Pix
@@ -21,7 +20,8 @@ from bids_gan.gan.training.loop import train
 from bids_gan.gan.training.method import Method
 from bids_gan.gan.training.settings import TrainingSettings
 from bids_gan.models.data import Folders, needed_folder, range_seen, training_data
-from bids_gan.models.registry import Card, find_card, load_model, read_card, save_model
+from bids_gan.models.losses import extra_losses
+from bids_gan.models.registry import Card, read_card, save_model
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -160,9 +160,10 @@ def make_method(network, recipe: dict) -> Method:
     UsageError
     """
     options = {k: v for k, v in recipe["training"].items() if k == "learning_rate"}
+    extra = extra_losses(recipe)
     if recipe["method"] == "segmentation":
         return Segmentation(network, **options)
-    options["value_range"] = recipe["output"]["range"]
+    options |= {"value_range": recipe["output"]["range"], "extra": extra}
     if recipe["method"] in {"pix2pix", "cyclegan"}:
         return _classical(network, recipe, **options)
     if recipe["method"] != "paired":
@@ -172,12 +173,6 @@ def make_method(network, recipe: dict) -> Method:
             "discriminator": PatchDiscriminator(2, base=adversarial["base"]),
             "adversarial_weight": adversarial["weight"],
             "adversarial_start": adversarial["start"],
-        }
-    if perceptual := recipe.get("perceptual"):
-        encoder = load_model(find_card(perceptual["model"])).network
-        options |= {
-            "perceptual": PerceptualLoss(encoder),
-            "perceptual_weight": perceptual["weight"],
         }
     return Paired(network, **options)
 

@@ -40,6 +40,7 @@ def test_target_follows_the_labels_of_the_input():
     pair = patches.render(labels, rng)
     assert float(pair["target"][0, 16, 16, 16]) == pytest.approx(1.0, abs=1e-3)
     assert pair["input"][0, 16, 16, 16] > 0.3
+    assert torch.equal(pair["labels"] == 4, labels == 2)
 
 
 def test_brain_region_holds_at_most_four_millimetres_of_fluid():
