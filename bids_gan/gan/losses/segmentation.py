@@ -15,12 +15,12 @@ def dice_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 
     Parameters
     ----------
-    logits : (N, C, D, H, W) tensor
-    labels : (N, D, H, W) int64 tensor
+    logits : (N, C, ...) tensor
+    labels : (N, ...) int64 tensor
     """
     probabilities = logits.softmax(dim=1)
     onehot = F.one_hot(labels, logits.shape[1]).movedim(-1, 1).to(probabilities.dtype)
-    axes = (0, 2, 3, 4)
+    axes = (0, *range(2, logits.dim()))
     overlap = 2 * (probabilities * onehot).sum(axes)
     total = (probabilities + onehot).sum(axes)
     # a class of a few voxels says more about where the patch was cut than about the network
