@@ -8,12 +8,19 @@ from torch import nn
 
 from bids_gan.errors import UsageError
 from bids_gan.gan.losses.perceptual import PerceptualLoss
+from bids_gan.gan.methods.collagan import CollaGAN
+from bids_gan.gan.methods.constrained_autoencoder import ConstrainedAutoencoder
 from bids_gan.gan.methods.cyclegan import CycleGAN
 from bids_gan.gan.methods.paired import Paired
 from bids_gan.gan.methods.pix2pix import Pix2Pix
 from bids_gan.gan.methods.segmentation import Segmentation
+from bids_gan.gan.methods.stargan import StarGAN
+from bids_gan.gan.methods.unit import UNIT
+from bids_gan.gan.networks.classifier import ClassifyingDiscriminator
 from bids_gan.gan.networks.factory import build_network
+from bids_gan.gan.networks.multiscale import MultiScaleDiscriminator
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
+from bids_gan.gan.networks.vector_critic import VectorCritic
 from bids_gan.gan.training.method import Method
 from bids_gan.models.registry import find_card, load_model
 
@@ -67,6 +74,29 @@ def _cyclegan(network: nn.Module, recipe: dict) -> CycleGAN:
     return CycleGAN(network, back, *critics, **options)
 
 
+def _unit(network: nn.Module, recipe: dict) -> UNIT:
+    critics = (_critic(MultiScaleDiscriminator, recipe, 1) for _ in range(2))
+    return UNIT(network, *critics, tile=recipe["data"]["patch"], **_image(recipe))
+
+
+def _stargan(network: nn.Module, recipe: dict) -> StarGAN:
+    contrasts = len(recipe["simulation"]["contrasts"])
+    critic = _critic(ClassifyingDiscriminator, recipe, 1, contrasts)
+    return StarGAN(network, critic, contrasts, **_image(recipe))
+
+
+def _collagan(network: nn.Module, recipe: dict) -> CollaGAN:
+    contrasts = len(recipe["simulation"]["contrasts"])
+    critic = _critic(ClassifyingDiscriminator, recipe, 1, contrasts)
+    start = recipe["adversarial"]["start"]
+    return CollaGAN(network, critic, contrasts, adversarial_start=start, **_image(recipe))
+
+
+def _constrained_autoencoder(network: nn.Module, recipe: dict) -> ConstrainedAutoencoder:
+    critic = VectorCritic(recipe["network"]["latent"], recipe["adversarial"]["width"])
+    return ConstrainedAutoencoder(network, critic, **_image(recipe))
+
+
 def _learning_rate(recipe: dict) -> dict:
     return {k: v for k, v in recipe["training"].items() if k == "learning_rate"}
 
@@ -78,6 +108,15 @@ def _image(recipe: dict) -> dict:
 
 def _dimensions(recipe: dict) -> int:
     return recipe["network"].get("dimensions", 3)
+
+
+def _critic(kind: Callable[..., nn.Module], recipe: dict, *channels: int) -> nn.Module:
+    """Discriminator of a method that has one of its own, as [adversarial] describes it."""
+    options = {k: v for k, v in recipe["adversarial"].items() if k != "start"}
+    try:
+        return kind(*channels, dimensions=_dimensions(recipe), **options)
+    except TypeError as error:
+        raise UsageError(f"recipe {recipe['name']}, [adversarial]: {error}") from None
 
 
 def _patch_discriminator(channels: int, recipe: dict) -> PatchDiscriminator:
@@ -92,4 +131,8 @@ METHODS: dict[str, Callable[[nn.Module, dict], Method]] = {
     "paired": _paired,
     "pix2pix": _pix2pix,
     "cyclegan": _cyclegan,
+    "unit": _unit,
+    "stargan": _stargan,
+    "collagan": _collagan,
+    "constrained-autoencoder": _constrained_autoencoder,
 }

@@ -58,6 +58,52 @@ class ConvBlock(nn.Sequential):
         )
 
 
+def contracting_path(
+    in_channels: int, widths: tuple[int, ...], dimensions: int = 3
+) -> tuple[nn.Sequential, nn.ModuleList]:
+    """Stem at half the resolution, and the steps down from it, one a level."""
+    block = functools.partial(ConvBlock, dimensions=dimensions)
+    stem = nn.Sequential(
+        block(2**dimensions * in_channels, widths[0]), block(widths[0], widths[0])
+    )
+    steps = (
+        nn.Sequential(block(a, b, stride=2), block(b, b)) for a, b in itertools.pairwise(widths)
+    )
+    return stem, nn.ModuleList(steps)
+
+
+def contract(x: Tensor, stem: nn.Module, down: nn.ModuleList) -> list[Tensor]:
+    """Features at each level, finest first, of an image of a size that the levels divide."""
+    features = [stem(space_to_depth(x))]
+    for step in down:
+        features.append(step(features[-1]))
+    return features
+
+
+def expanding_path(
+    out_channels: int, widths: tuple[int, ...], dimensions: int = 3
+) -> tuple[nn.ModuleList, nn.Module]:
+    """Steps up, coarsest first, and the head that makes the image."""
+    convolution = layers_of(dimensions).convolution
+    block = functools.partial(ConvBlock, dimensions=dimensions)
+    steps = (
+        nn.ModuleList([convolution(b, a, 1), block(2 * a, a), block(a, a)])
+        for a, b in reversed(list(itertools.pairwise(widths)))
+    )
+    up = nn.ModuleList(steps)
+    return up, convolution(widths[0], 2**dimensions * out_channels, 3, padding=1)
+
+
+def expand(features: list[Tensor], up: nn.ModuleList, head: nn.Module) -> Tensor:
+    """Image from the features of :func:`contract`."""
+    *skips, x = features
+    for narrow, merge, refine in up:
+        # convolution of size 1 before the interpolation: the same for an eighth of the work
+        x = F.interpolate(narrow(x), scale_factor=2, mode="nearest")
+        x = refine(merge(torch.cat([x, skips.pop()], dim=1)))
+    return depth_to_space(head(x))
+
+
 class SpaceToDepthUNet(nn.Module):
     """U-Net whose trunk works at half the resolution of its input and output.
 
@@ -84,42 +130,17 @@ class SpaceToDepthUNet(nn.Module):
         dimensions: int = 3,
     ):
         super().__init__()
-        convolution = layers_of(dimensions).convolution
-        block = functools.partial(ConvBlock, dimensions=dimensions)
-        voxels = 2**dimensions
         self.multiple = 2 ** len(widths)
-        levels = list(itertools.pairwise(widths))
-        self.stem = nn.Sequential(
-            block(voxels * in_channels, widths[0]), block(widths[0], widths[0])
-        )
-        self.down = nn.ModuleList(
-            nn.Sequential(block(a, b, stride=2), block(b, b)) for a, b in levels
-        )
-        self.up = nn.ModuleList(
-            nn.ModuleList([convolution(b, a, 1), block(2 * a, a), block(a, a)])
-            for a, b in reversed(levels)
-        )
-        self.head = convolution(widths[0], voxels * out_channels, 3, padding=1)
+        self.stem, self.down = contracting_path(in_channels, widths, dimensions)
+        self.up, self.head = expanding_path(out_channels, widths, dimensions)
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Features at each level of the trunk, finest first; the input may have any size."""
-        features = [self.stem(space_to_depth(pad_to_multiple(x, self.multiple)))]
-        for down in self.down:
-            features.append(down(features[-1]))
-        return features
-
-    def decode(self, features: list[Tensor]) -> Tensor:
-        """Image from the features of :meth:`encode`, of the padded size."""
-        *skips, x = features
-        for narrow, merge, refine in self.up:
-            # convolution of size 1 before the interpolation: the same for an eighth of the work
-            x = F.interpolate(narrow(x), scale_factor=2, mode="nearest")
-            x = refine(merge(torch.cat([x, skips.pop()], dim=1)))
-        return depth_to_space(self.head(x))
+        return contract(pad_to_multiple(x, self.multiple), self.stem, self.down)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, ...) to (N, out_channels, ...) of any size."""
-        return crop_to(self.decode(self.encode(x)), x.shape[2:])
+        return crop_to(expand(self.encode(x), self.up, self.head), x.shape[2:])
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
