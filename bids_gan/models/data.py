@@ -101,6 +101,31 @@ def _mixed(recipe: dict, measured: Source, rendered: Source) -> Source:
     return batches, validation
 
 
+def lacking(recipe: dict) -> dict[str, str]:
+    """What losses may require that the data of a recipe do not have, and why.
+
+    Returns
+    -------
+    dict
+        Key of :data:`bids_gan.gan.losses.registry.REQUIREMENTS` -> reason.
+    """
+    reasons = {
+        "classes": "neither pairs nor label maps say of which class an image is",
+        "physics": "neither pairs nor label maps come with what a scanner recorded",
+    }
+    if recipe["method"] == "cyclegan":
+        reasons["pair"] = (
+            "method cyclegan draws source and target independently, from different people and "
+            "places; train by paired or pix2pix, or choose a loss that needs no pair"
+        )
+    if "people" in recipe:
+        reasons["labels"] = (
+            "the pairs of [people] have no labels; train on [label_maps] alone, or choose a loss "
+            "that needs no labels"
+        )
+    return reasons
+
+
 def range_seen(folder: Path, labels: Sequence[str]) -> dict[str, list[float]]:
     """Mean and standard deviation of what the inputs looked like; at least 10 % of the mean."""
     people = [read_summary(folder, label)["Appearance"] for label in labels]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
 from bids_gan.errors import UsageError
-from bids_gan.gan.losses.perceptual import PerceptualLoss
+from bids_gan.gan.losses.terms import Term
 from bids_gan.gan.methods.collagan import CollaGAN
 from bids_gan.gan.methods.constrained_autoencoder import ConstrainedAutoencoder
 from bids_gan.gan.methods.cyclegan import CycleGAN
@@ -22,7 +22,7 @@ from bids_gan.gan.networks.multiscale import MultiScaleDiscriminator
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
 from bids_gan.gan.networks.vector_critic import VectorCritic
 from bids_gan.gan.training.method import Method
-from bids_gan.models.registry import find_card, load_model
+from bids_gan.models.losses import extra_losses
 
 
 def make_method(network: nn.Module, recipe: dict) -> Method:
@@ -37,14 +37,15 @@ def make_method(network: nn.Module, recipe: dict) -> Method:
         raise UsageError(
             f"recipe {recipe['name']}: unknown method {name!r}; there are {', '.join(METHODS)}"
         )
-    return METHODS[name](network, recipe)
+    extra = extra_losses(recipe)  # refuses them for a method that takes none
+    return METHODS[name](network, recipe, **({"extra": extra} if extra else {}))
 
 
 def _segmentation(network: nn.Module, recipe: dict) -> Segmentation:
     return Segmentation(network, **_learning_rate(recipe))
 
 
-def _paired(network: nn.Module, recipe: dict) -> Paired:
+def _paired(network: nn.Module, recipe: dict, extra: Sequence[Term] = ()) -> Paired:
     options = _image(recipe)
     if adversarial := recipe.get("adversarial"):
         options |= {
@@ -52,23 +53,17 @@ def _paired(network: nn.Module, recipe: dict) -> Paired:
             "adversarial_weight": adversarial["weight"],
             "adversarial_start": adversarial["start"],
         }
-    if perceptual := recipe.get("perceptual"):
-        encoder = load_model(find_card(perceptual["model"])).network
-        options |= {
-            "perceptual": PerceptualLoss(encoder),
-            "perceptual_weight": perceptual["weight"],
-        }
-    return Paired(network, **options)
+    return Paired(network, extra=extra, **options)
 
 
-def _pix2pix(network: nn.Module, recipe: dict) -> Pix2Pix:
-    options = _image(recipe) | {"tile": recipe["data"]["patch"]}
+def _pix2pix(network: nn.Module, recipe: dict, extra: Sequence[Term] = ()) -> Pix2Pix:
+    options = _image(recipe) | {"tile": recipe["data"]["patch"], "extra": extra}
     channels = recipe["network"]["in_channels"]
     return Pix2Pix(network, _patch_discriminator(2, recipe), channels=channels, **options)
 
 
-def _cyclegan(network: nn.Module, recipe: dict) -> CycleGAN:
-    options = _image(recipe) | {"tile": recipe["data"]["patch"]}
+def _cyclegan(network: nn.Module, recipe: dict, extra: Sequence[Term] = ()) -> CycleGAN:
+    options = _image(recipe) | {"tile": recipe["data"]["patch"], "extra": extra}
     back = build_network(recipe["network"])
     critics = (_patch_discriminator(1, recipe) for _ in range(2))
     return CycleGAN(network, back, *critics, **options)
@@ -125,8 +120,8 @@ def _patch_discriminator(channels: int, recipe: dict) -> PatchDiscriminator:
     )
 
 
-#: method of a recipe -> function (network, recipe) -> method
-METHODS: dict[str, Callable[[nn.Module, dict], Method]] = {
+#: method of a recipe -> function (network, recipe) -> method; some also take extra losses
+METHODS: dict[str, Callable[..., Method]] = {
     "segmentation": _segmentation,
     "paired": _paired,
     "pix2pix": _pix2pix,

@@ -49,10 +49,11 @@ class ContrastPatches(LabelPatches):
         -------
         dict
             ``contrasts`` (K, p, p, p), white matter near 1, zero outside ``mask`` (1, p, p, p);
-            with lesions also where they are, ``lesion`` (1, p, p, p).
+            classes of the healthy tissue, ``labels`` (p, p, p) int64; with lesions also where
+            they are, ``lesion`` (1, p, p, p).
         """
         mask = self.brain(labels, rng)
-        result = {"mask": mask}
+        result = {"mask": mask, "labels": self.classes[labels]}
         if self.lesions:
             lesion = random_lesion(labels, rng)
             labels = torch.where(lesion, LESION, labels)

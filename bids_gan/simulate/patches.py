@@ -126,7 +126,7 @@ class SimulatedPairs(LabelPatches):
         self.brain_share = 1.0 if region == "brain" else 0.5
 
     def render(self, labels: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
-        """T1w of random contrast and its target, see ``Paired.losses`` for the keys."""
+        """T1w of random contrast, its target and classes, see ``Paired.losses`` for the keys."""
         table = label_contrast(rng, "T1w") if rng.random() < 0.6 else random_contrast(rng)
         texture = 1 + rng.uniform(0.0, 0.05) * smooth_noise(rng, self.patch, self.patch // 3)
         t1w = torch.as_tensor(table, dtype=torch.float32)[labels].unsqueeze(0) * texture
@@ -140,6 +140,7 @@ class SimulatedPairs(LabelPatches):
             "mask": mask,
             "supervised": mask,
             "thickness": torch.tensor(1),
+            "labels": self.classes[labels],
         }
 
 

@@ -1,47 +1,71 @@
-"""Adversarial losses: least squares (Mao et al. 2017, https://arxiv.org/abs/1611.04076), which the
-methods use where they do not say otherwise, and Wasserstein's.
+"""Adversarial losses (L1 of Yi et al. 2018): what discriminator and generator play for.
+
+Least squares (Mao et al. 2017, https://arxiv.org/abs/1611.04076) is what the methods use where
+they do not say otherwise.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from bids_gan.gan.losses.precision import full_precision
 
 #: objective -> loss of a discriminator from its scores of real and of generated patches
 _DISCRIMINATOR = {
     "least-squares": lambda real, fake: 0.5 * ((real - 1).square().mean() + fake.square().mean()),
+    "cross-entropy": lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
+    "hinge": lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(),
     "wasserstein": lambda real, fake: fake.mean() - real.mean(),
 }
 #: objective -> loss of a generator from the scores of what it made
 _GENERATOR = {
     "least-squares": lambda fake: (fake - 1).square().mean(),
+    "cross-entropy": lambda fake: F.softplus(-fake).mean(),
+    "hinge": lambda fake: -fake.mean(),
     "wasserstein": lambda fake: -fake.mean(),
 }
+OBJECTIVES = tuple(_GENERATOR)
 
 
+@full_precision
 def discriminator_loss(real: Tensor, fake: Tensor, objective: str = "least-squares") -> Tensor:
-    """Push scores of real patches up and of generated ones down."""
-    return _DISCRIMINATOR[objective](real.float(), fake.float())
+    """Push scores of real patches up and of generated ones down.
+
+    Parameters
+    ----------
+    real, fake : tensor
+        Scores without a final nonlinearity, of any shape.
+    objective : {'least-squares', 'cross-entropy', 'hinge', 'wasserstein'}
+        The last needs :func:`gradient_penalty` beside it.
+    """
+    return _DISCRIMINATOR[_known(objective)](real, fake)
 
 
+@full_precision
 def generator_loss(fake: Tensor, objective: str = "least-squares") -> Tensor:
-    """Push scores of generated patches up."""
-    return _GENERATOR[objective](fake.float())
+    """Push scores of generated patches up; the cross-entropy is the non-saturating one."""
+    return _GENERATOR[_known(objective)](fake)
 
 
+def _known(objective: str) -> str:
+    if objective not in OBJECTIVES:
+        raise ValueError(f"objective {objective!r}: accepted are {', '.join(OBJECTIVES)}")
+    return objective
+
+
+@full_precision
 def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     """Mean of ``(|∇D(x)| - 1)²`` at points x between real and generated images.
 
     Keeps the critic of the Wasserstein objective 1-Lipschitz (Gulrajani et al. 2017,
-    https://arxiv.org/abs/1704.00028, where its weight is 10). In single precision: the slope is
-    a difference of nearly equal numbers.
+    https://arxiv.org/abs/1704.00028, where its weight is 10). Zero for a critic of slope one.
     """
-    with torch.autocast(real.device.type, enabled=False):
-        real, fake = real.detach().float(), fake.detach().float()
-        share = torch.rand(len(real), *(1 for _ in real.shape[1:]), device=real.device)
-        point = torch.lerp(fake, real, share).requires_grad_()
-        (slope,) = torch.autograd.grad(critic(point).sum(), point, create_graph=True)
-        return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+    share = torch.rand(len(real), *(1 for _ in real.shape[1:]), device=real.device).to(real.dtype)
+    point = torch.lerp(fake.detach(), real.detach(), share).requires_grad_()
+    (slope,) = torch.autograd.grad(critic(point).sum(), point, create_graph=True)
+    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 def fool(critic: nn.Module, fake: Tensor, objective: str = "least-squares") -> Tensor:

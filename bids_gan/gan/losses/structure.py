@@ -1,41 +1,59 @@
-"""Structural similarity."""
+"""Structural similarity (L9 of Yi et al. 2018)."""
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from bids_gan.gan.losses.filters import Spacing, inside, masked_blur
 from bids_gan.gan.losses.image import masked_mean
+from bids_gan.gan.losses.precision import full_precision
 
-WINDOW = 7
+#: standard deviation of the window in mm: 11 voxels wide at 1 mm
+SIGMA_MM = 1.5
 
 
-def dissimilarity(image: Tensor, target: Tensor, mask: Tensor, data_range: float = 1.0) -> Tensor:
+@full_precision
+def dissimilarity(
+    image: Tensor,
+    target: Tensor,
+    mask: Tensor,
+    data_range: float = 1.0,
+    sigma_mm: float = SIGMA_MM,
+    spacing: Spacing = 1.0,
+) -> Tensor:
     """One minus the mean structural similarity (SSIM) inside the mask.
 
     Parameters
     ----------
-    image, target, mask : (N, 1, ...) tensor
+    image, target : (N, C, ...) tensor
         Of slices or volumes.
+    mask : (N, 1, ...) tensor
+        Each window is a weighted mean over its voxels in the mask.
     data_range : float
-        Of the contrast, the same for all images.
+        Of the contrast, the same for all images; never of the batch at hand.
+    sigma_mm : float
+        Standard deviation of the Gaussian window.
+    spacing : float or sequence of float
+        Voxel size in mm.
 
     Notes
     -----
-    Wang et al. 2004 (https://doi.org/10.1109/TIP.2003.819861), with a uniform window.
+    ``(2 μx μy + c1) (2 σxy + c2) / ((μx² + μy² + c1) (σx² + σy² + c2))`` with c1 = (0.01 L)² and
+    c2 = (0.03 L)² (Wang et al. 2004, doi:10.1109/TIP.2003.819861). Symmetric in its two images,
+    and the same when both and `data_range` are multiplied by one number.
     """
-    pool = {4: F.avg_pool2d, 5: F.avg_pool3d}[image.dim()]
 
-    def local(x: Tensor) -> Tensor:
-        return pool(x, WINDOW, stride=1, padding=WINDOW // 2, count_include_pad=False)
+    def local(values: Tensor) -> Tensor:
+        return masked_blur(values, mask, sigma_mm, spacing)
 
-    with torch.autocast(image.device.type, enabled=False):
-        a, b = image.float() * mask, target.float() * mask
-        mean_a, mean_b = local(a), local(b)
-        variances = local(a * a) - mean_a**2 + local(b * b) - mean_b**2
-        covariance = local(a * b) - mean_a * mean_b
-        c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-        luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
-        similarity = luminance * (2 * covariance + c2) / (variances + c2)
-        return masked_mean(1 - similarity, mask.float())
+    # one shift for both changes no variance and keeps their differences of squares exact
+    shift = masked_mean(inside(target, mask), mask).detach()
+    a, b = inside(image - shift, mask), inside(target - shift, mask)
+    mean_a, mean_b = local(a), local(b)
+    variances = local(a * a) - mean_a**2 + local(b * b) - mean_b**2
+    covariance = local(a * b) - mean_a * mean_b
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    mean_a, mean_b = mean_a + shift, mean_b + shift
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    similarity = luminance * (2 * covariance + c2) / (variances + c2)
+    return masked_mean(1 - similarity, mask)

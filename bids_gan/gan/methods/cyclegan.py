@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from bids_gan.gan.heads import bounded, slice_profile
 from bids_gan.gan.inference import tiled
 from bids_gan.gan.losses.adversarial import fool, judge
+from bids_gan.gan.losses.cycle import cycle_consistency
 from bids_gan.gan.losses.image import agreement, masked_l1
+from bids_gan.gan.losses.terms import Example, Term, weighted
 
 
 class ReplayPool:
@@ -83,6 +87,9 @@ class CycleGAN:
     pool : int
         Capacity of each replay pool.
     learning_rate : float
+    extra : sequence of Term
+        Losses of the translation from source to target that need no pair, beside cycle
+        consistency, which then has weight one.
 
     Notes
     -----
@@ -103,7 +110,9 @@ class CycleGAN:
         identity_weight: float = 0.0,
         pool: int = 50,
         learning_rate: float = 2e-4,
+        extra: Sequence[Term] = (),
     ):
+        self.extra = extra
         self.value_range = value_range
         self.tile = tile
         self.cycle_weight = cycle_weight
@@ -127,6 +136,7 @@ class CycleGAN:
         batch : dict
             ``input`` (N, C, p, p, p), of which the first channel is read, with its ``mask``;
             ``target`` (N, 1, p, p, p) of other people and places with its ``target_mask``.
+            ``labels`` (N, ...) of the input for an extra loss that needs them.
         step : int
         """
         generators = self.modules["generator"]
@@ -141,11 +151,13 @@ class CycleGAN:
 
         fake_y, fake_x = to_target(x, x_mask), to_source(y, y_mask)
         terms = {
-            "cycle_source": masked_l1(to_source(fake_y, x_mask), x, x_mask),
-            "cycle_target": masked_l1(to_target(fake_x, y_mask), y, y_mask),
+            "cycle_source": cycle_consistency(to_source(fake_y, x_mask), x, x_mask),
+            "cycle_target": cycle_consistency(to_target(fake_x, y_mask), y, y_mask),
             "fool_target": self._fool("critic_target", fake_y),
             "fool_source": self._fool("critic_source", fake_x),
         }
+        example = Example(fake_y, x, x_mask, labels=batch.get("labels"))
+        terms |= weighted(self.extra, example)
         if self.identity_weight:
             share = self.identity_weight / self.cycle_weight
             terms["identity_target"] = share * masked_l1(to_target(y, y_mask), y, y_mask)

@@ -7,12 +7,15 @@ channels, value and log-scale, so that each voxel comes with its expected error.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from bids_gan.gan.heads import slice_profile, split_heads
 from bids_gan.gan.losses.adversarial import fool, judge
 from bids_gan.gan.losses.image import agreement, laplace_nll, masked_l1
+from bids_gan.gan.losses.terms import Example, Term, weighted
 
 
 class Paired:
@@ -28,9 +31,8 @@ class Paired:
     adversarial_start : int
         Step from which the discriminator takes part.
     learning_rate : float
-    perceptual : module, optional
-        :class:`bids_gan.gan.losses.perceptual.PerceptualLoss`.
-    perceptual_weight : float
+    extra : sequence of Term
+        Losses beside L1, which has weight one.
     value_range : str
         Of the image, see :func:`bids_gan.gan.heads.split_heads`.
     """
@@ -42,12 +44,10 @@ class Paired:
         adversarial_weight: float = 0.0,
         adversarial_start: int = 0,
         learning_rate: float = 5e-4,
-        perceptual: nn.Module | None = None,
-        perceptual_weight: float = 0.0,
+        extra: Sequence[Term] = (),
         value_range: str = "fraction",
     ):
-        self.perceptual = perceptual
-        self.perceptual_weight = perceptual_weight
+        self.extra = extra
         self.value_range = value_range
         self.generator = generator
         self.discriminator = discriminator
@@ -70,7 +70,8 @@ class Paired:
         ----------
         batch : dict
             ``input`` (N, C, ...); ``target``, ``mask`` and ``supervised`` (N, 1, ...), the last
-            where the target was measured; ``thickness`` (N,) of its slices in voxels.
+            where the target was measured; ``thickness`` (N,) of its slices in voxels. ``labels``
+            (N, ...) for an extra loss that needs them.
         step : int
         """
         mask, measured = batch["mask"], batch["supervised"]
@@ -82,9 +83,10 @@ class Paired:
             # the scale head learns from the error and must not excuse it
             "scale": 0.05 * laplace_nll(error.detach(), log_scale, measured),
         }
-        if self.perceptual is not None:
-            features = self.perceptual(seen, batch["target"], mask)
-            terms["perceptual"] = self.perceptual_weight * features
+        example = Example(
+            seen, batch["input"][:, :1], measured, batch["target"], batch.get("labels")
+        )
+        terms |= weighted(self.extra, example)
         result = {"generator": terms}
         if self.discriminator is not None and step >= self.adversarial_start:
             condition = batch["input"][:, :1]

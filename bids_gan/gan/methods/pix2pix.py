@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,7 @@ from bids_gan.gan.heads import bounded, slice_profile
 from bids_gan.gan.inference import tiled
 from bids_gan.gan.losses.adversarial import fool, judge
 from bids_gan.gan.losses.image import agreement, masked_l1
+from bids_gan.gan.losses.terms import Example, Term, weighted
 
 
 class Pix2Pix:
@@ -29,6 +32,8 @@ class Pix2Pix:
     l1_weight : float
         Weight of L1 against the adversarial term.
     learning_rate : float
+    extra : sequence of Term
+        Losses beside L1, which then has weight one.
 
     Notes
     -----
@@ -46,7 +51,9 @@ class Pix2Pix:
         channels: int = 1,
         l1_weight: float = 100.0,
         learning_rate: float = 2e-4,
+        extra: Sequence[Term] = (),
     ):
+        self.extra = extra
         self.value_range = value_range
         self.tile = tile
         self.channels = channels
@@ -64,7 +71,8 @@ class Pix2Pix:
         ----------
         batch : dict
             ``input`` (N, C, ...); ``target``, ``mask`` and ``supervised`` (N, 1, ...), the last
-            where the target was measured; ``thickness`` (N,) of its slices in voxels.
+            where the target was measured; ``thickness`` (N,) of its slices in voxels. ``labels``
+            (N, ...) for an extra loss that needs them.
         step : int
         """
         critic, mask = self.modules["discriminator"], batch["mask"]
@@ -73,10 +81,14 @@ class Pix2Pix:
         image = slice_profile(bounded(raw, self.value_range), batch["thickness"])
         fake = torch.cat([condition, image * mask], dim=1)
         real = torch.cat([condition, batch["target"] * mask], dim=1)
+        example = Example(
+            image, condition, batch["supervised"], batch["target"], batch.get("labels")
+        )
         return {
             "generator": {
                 "l1": masked_l1(image, batch["target"], batch["supervised"]),
                 "adversarial": fool(critic, fake) / self.l1_weight,
+                **weighted(self.extra, example),
             },
             "discriminator": {"critic": judge(critic, real, fake)},
         }

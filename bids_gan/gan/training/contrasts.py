@@ -77,12 +77,13 @@ def unrelated(contrasts: Batches, others: Batches) -> Batches:
     Parameters
     ----------
     contrasts, others : callable
-        Step -> ``contrasts`` (N, K, ...) and ``mask`` (N, 1, ...), drawn independently.
+        Step -> ``contrasts`` (N, K, ...), ``mask`` (N, 1, ...) and ``labels`` (N, ...), drawn
+        independently.
 
     Returns
     -------
     callable
-        Step -> ``input`` with its ``mask``, ``target`` with its ``target_mask``.
+        Step -> ``input`` with its ``mask`` and ``labels``, ``target`` with its ``target_mask``.
     """
 
     def batch(step: int) -> dict[str, Tensor]:
@@ -90,6 +91,7 @@ def unrelated(contrasts: Batches, others: Batches) -> Batches:
         return {
             "input": source["contrasts"][:, :1],
             "mask": source["mask"],
+            "labels": source["labels"],
             "target": target["contrasts"][:, 1:2],
             "target_mask": target["mask"],
         }

@@ -21,7 +21,9 @@ def test_missing_pair_is_named(tmp_path):
         range_seen(tmp_path, ["07"])
 
 
-@pytest.mark.parametrize(("target", "white", "fluid"), [("T2w", 1, 3.5), ("FDG", 0.42, 0.05), ("CT", 29, 8)])
+@pytest.mark.parametrize(
+    ("target", "white", "fluid"), [("T2w", 1, 3.5), ("FDG", 0.42, 0.05), ("CT", 29, 8)]
+)
 def test_simulated_targets_are_in_their_units(target, white, fluid):
     values = SIMULATED[target]()
     assert values[2] == pytest.approx(white, rel=0.2)
