@@ -1,0 +1,132 @@
+"""Train the methods for many contrasts on simulated people, and measure them on held-out ones.
+
+    python benchmarks/methods.py LABELMAPS OUTPUT --minutes 9
+
+LABELMAPS is the folder of whole-head label maps. A run that was stopped continues. The rows are
+for the table of ``docs/methods.md``; every number is of people whom no recipe trains on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from bids_gan.gan.methods.unit import latent_distances
+from bids_gan.gan.training.contrasts import aligned, single
+from bids_gan.models.data import Folders
+from bids_gan.models.methods import make_method
+from bids_gan.models.recipe import read_recipe, run_recipe
+from bids_gan.models.registry import load_network
+from bids_gan.simulate.contrasts import ContrastPatches
+from bids_gan.simulate.labels import load_label_map
+
+PATCHES = 64
+Numbers = dict[str, float]
+
+
+def unit(method, network, patches: ContrastPatches) -> Iterator[tuple[str, float]]:
+    """Error of the translation, and whether the latent space is shared."""
+    pairs = [aligned(patches.batch)(step) for step in range(PATCHES)]
+    scores = mean([method.score(network, pair) for pair in pairs])
+    yield "L1 of T2w from T1w", scores["l1"]
+    yield "correlation", scores["r"]
+    source, target = (torch.cat([pair[key] for pair in pairs]) for key in ("input", "target"))
+    distances = latent_distances(network, source, target)
+    same = distances.diagonal()
+    others = (distances.sum(1) - same) / (len(same) - 1)
+    yield "latent distance, same person over others", float((same / others).mean())
+    yield (
+        "share of people nearer to themselves than to others",
+        float((same < others).double().mean()),
+    )
+
+
+def stargan(method, network, patches: ContrastPatches) -> Iterator[tuple[str, float]]:
+    """Error over all pairs of contrasts, and what the label does."""
+    scores = mean([method.score(network, patches.batch(step)) for step in range(PATCHES)])
+    yield "L1 over all pairs of contrasts", scores["l1"]
+    yield "L1 of the input taken for the output", scores["unchanged_l1"]
+    yield "mean difference between two labels", scores["label_effect"]
+
+
+def collagan(method, network, patches: ContrastPatches) -> Iterator[tuple[str, float]]:
+    """Error by the number of inputs."""
+    every = [method.score(network, patches.batch(step)) for step in range(PATCHES)]
+    scores = mean(every)
+    counts = range(1, method.contrasts)
+    for n in counts:
+        yield f"L1 from {n} contrasts", scores[f"l1_from_{n}"]
+    most, fewest = f"l1_from_{counts[-1]}", f"l1_from_{counts[0]}"
+    better = [one[most] <= one[fewest] for one in every]
+    yield "share of patches where most inputs beat one", sum(better) / len(better)
+
+
+def constrained_autoencoder(method, network, patches) -> Iterator[tuple[str, float]]:
+    """Whether residuals find simulated lesions."""
+    images = single(patches.batch)
+    scores = mean([method.score(network, images(step)) for step in range(PATCHES)])
+    yield "lesion AUC of the residual", scores["auc"]
+    yield "lesion AUC of the intensity alone", scores["intensity_auc"]
+    yield "mean residual", scores["l1"]
+
+
+MEASURES = {
+    "unit": unit,
+    "stargan": stargan,
+    "collagan": collagan,
+    "constrained-autoencoder": constrained_autoencoder,
+}
+
+
+def mean(scores: list[Numbers]) -> Numbers:
+    """Mean of each number over the patches that have it."""
+    names = dict.fromkeys(name for one in scores for name in one)
+    values = {name: [one[name] for one in scores if name in one] for name in names}
+    return {name: sum(found) / len(found) for name, found in values.items()}
+
+
+def held_out(recipe: dict, label_maps: Path) -> ContrastPatches:
+    """Patches of the people whom the recipe keeps apart for the test."""
+    paths = [
+        next(label_maps.glob(f"*seg_{person}.nii.gz")) for person in recipe["label_maps"]["test"]
+    ]
+    return ContrastPatches(
+        [load_label_map(path) for path in paths],
+        recipe["data"]["patch"],
+        1,
+        recipe["simulation"]["contrasts"],
+        lesions=recipe["method"] == "constrained-autoencoder",
+        seed=recipe["seed"] + 1000,
+    )
+
+
+def main() -> None:
+    """Train and print a row a number."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("label_maps", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--methods", nargs="+", default=list(MEASURES), choices=MEASURES)
+    parser.add_argument("--minutes", type=float, default=None, help="instead of the steps")
+    parser.add_argument("--steps", type=int, default=None, help="other than the recipe's")
+    options = parser.parse_args()
+    print("| method | on held-out label maps | number |", "|---|---|---|", sep="\n")
+    for name in options.methods:
+        recipe = read_recipe(name)
+        card = run_recipe(
+            recipe,
+            Folders(label_maps=options.label_maps),
+            options.output / name,
+            steps=options.steps,
+            minutes=options.minutes,
+        )
+        network = load_network(card).eval()
+        method = make_method(network, recipe)
+        for what, number in MEASURES[name](method, network, held_out(recipe, options.label_maps)):
+            print(f"| {name} | {what} | {number:.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
