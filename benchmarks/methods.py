@@ -23,17 +23,16 @@ from bids_gan.models.registry import load_network
 from bids_gan.simulate.contrasts import ContrastPatches
 from bids_gan.simulate.labels import load_label_map
 
-PATCHES = 64
 Numbers = dict[str, float]
+Batch = dict[str, torch.Tensor]
 
 
-def unit(method, network, patches: ContrastPatches) -> Iterator[tuple[str, float]]:
+def unit(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
     """Error of the translation, and whether the latent space is shared."""
-    pairs = [aligned(patches.batch)(step) for step in range(PATCHES)]
-    scores = mean([method.score(network, pair) for pair in pairs])
+    scores = mean([method.score(network, batch) for batch in batches])
     yield "L1 of T2w from T1w", scores["l1"]
     yield "correlation", scores["r"]
-    source, target = (torch.cat([pair[key] for pair in pairs]) for key in ("input", "target"))
+    source, target = (torch.cat([batch[key] for batch in batches]) for key in ("input", "target"))
     distances = latent_distances(network, source, target)
     same = distances.diagonal()
     others = (distances.sum(1) - same) / (len(same) - 1)
@@ -44,17 +43,17 @@ def unit(method, network, patches: ContrastPatches) -> Iterator[tuple[str, float
     )
 
 
-def stargan(method, network, patches: ContrastPatches) -> Iterator[tuple[str, float]]:
+def stargan(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
     """Error over all pairs of contrasts, and what the label does."""
-    scores = mean([method.score(network, patches.batch(step)) for step in range(PATCHES)])
+    scores = mean([method.score(network, batch) for batch in batches])
     yield "L1 over all pairs of contrasts", scores["l1"]
     yield "L1 of the input taken for the output", scores["unchanged_l1"]
     yield "mean difference between two labels", scores["label_effect"]
 
 
-def collagan(method, network, patches: ContrastPatches) -> Iterator[tuple[str, float]]:
+def collagan(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
     """Error by the number of inputs."""
-    every = [method.score(network, patches.batch(step)) for step in range(PATCHES)]
+    every = [method.score(network, batch) for batch in batches]
     scores = mean(every)
     counts = range(1, method.contrasts)
     for n in counts:
@@ -64,20 +63,20 @@ def collagan(method, network, patches: ContrastPatches) -> Iterator[tuple[str, f
     yield "share of patches where most inputs beat one", sum(better) / len(better)
 
 
-def constrained_autoencoder(method, network, patches) -> Iterator[tuple[str, float]]:
+def constrained_autoencoder(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
     """Whether residuals find simulated lesions."""
-    images = single(patches.batch)
-    scores = mean([method.score(network, images(step)) for step in range(PATCHES)])
+    scores = mean([method.score(network, batch) for batch in batches])
     yield "lesion AUC of the residual", scores["auc"]
     yield "lesion AUC of the intensity alone", scores["intensity_auc"]
     yield "mean residual", scores["l1"]
 
 
+#: method -> what it reads of aligned contrasts, and what is measured
 MEASURES = {
-    "unit": unit,
-    "stargan": stargan,
-    "collagan": collagan,
-    "constrained-autoencoder": constrained_autoencoder,
+    "unit": (aligned, unit),
+    "stargan": (lambda batches: batches, stargan),
+    "collagan": (lambda batches: batches, collagan),
+    "constrained-autoencoder": (single, constrained_autoencoder),
 }
 
 
@@ -111,6 +110,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(MEASURES), choices=MEASURES)
     parser.add_argument("--minutes", type=float, default=None, help="instead of the steps")
     parser.add_argument("--steps", type=int, default=None, help="other than the recipe's")
+    parser.add_argument("--patches", type=int, default=64, help="to measure on")
     options = parser.parse_args()
     print("| method | on held-out label maps | number |", "|---|---|---|", sep="\n")
     for name in options.methods:
@@ -124,7 +124,10 @@ def main() -> None:
         )
         network = load_network(card).eval()
         method = make_method(network, recipe)
-        for what, number in MEASURES[name](method, network, held_out(recipe, options.label_maps)):
+        view, measure = MEASURES[name]
+        batch = view(held_out(recipe, options.label_maps).batch)
+        batches = [batch(step) for step in range(options.patches)]
+        for what, number in measure(method, network, batches):
             print(f"| {name} | {what} | {number:.3f} |", flush=True)
 
 
