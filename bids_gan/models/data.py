@@ -23,7 +23,7 @@ from bids_gan.gan.training.pairs import PairPatches, Person
 from bids_gan.gan.training.unpaired import UnpairedPatches
 from bids_gan.pairs.store import read_pair, read_summary
 from bids_gan.simulate.attenuation import hounsfield_table
-from bids_gan.simulate.contrasts import ContrastPatches
+from bids_gan.simulate.contrasts import ContrastPatches, WholeBrains
 from bids_gan.simulate.labels import load_label_map
 from bids_gan.simulate.patches import LabelPatches, SimulatedPairs
 from bids_gan.simulate.physics import label_contrast
@@ -219,6 +219,26 @@ def _images(recipe: dict, folder: Path) -> Source:
     return single(_seen(recipe, folder)), _unseen(recipe, folder, single, lesions=True)
 
 
+def _whole(recipe: dict, folder: Path) -> Source:
+    """One contrast of whole brains, of the validation several at a time, to be compared."""
+    options, simulation = recipe["data"], recipe["simulation"]
+
+    def brains(group: str, seed: int) -> Batches:
+        return single(
+            WholeBrains(
+                _maps(recipe, folder, group),
+                options["patch"],
+                options["batch"],
+                simulation["contrasts"],
+                seed=seed,
+                spacing=options["spacing"],
+            ).batch
+        )
+
+    unseen = brains("validation", recipe["seed"] + 1)
+    return brains("train", recipe["seed"]), lambda: map(unseen, range(2))
+
+
 def _seen(recipe: dict, folder: Path) -> Batches:
     """Aligned contrasts of the people trained on."""
     return _contrasts(recipe, _maps(recipe, folder, "train"), seed=recipe["seed"]).batch
@@ -259,4 +279,5 @@ SIMULATIONS: dict[str, Callable[[dict, Path], Source]] = {
     "stargan": _one_of_each,
     "collagan": _subsets,
     "constrained-autoencoder": _images,
+    "progressive": _whole,
 }

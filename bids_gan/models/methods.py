@@ -13,6 +13,7 @@ from bids_gan.gan.methods.constrained_autoencoder import ConstrainedAutoencoder
 from bids_gan.gan.methods.cyclegan import CycleGAN
 from bids_gan.gan.methods.paired import Paired
 from bids_gan.gan.methods.pix2pix import Pix2Pix
+from bids_gan.gan.methods.progressive import ProgressiveGAN
 from bids_gan.gan.methods.segmentation import Segmentation
 from bids_gan.gan.methods.stargan import StarGAN
 from bids_gan.gan.methods.unit import UNIT
@@ -20,6 +21,7 @@ from bids_gan.gan.networks.classifier import ClassifyingDiscriminator
 from bids_gan.gan.networks.factory import build_network
 from bids_gan.gan.networks.multiscale import MultiScaleDiscriminator
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
+from bids_gan.gan.networks.progressive_critic import ProgressiveCritic
 from bids_gan.gan.networks.vector_critic import VectorCritic
 from bids_gan.gan.training.method import Method
 from bids_gan.models.losses import extra_losses
@@ -92,6 +94,12 @@ def _constrained_autoencoder(network: nn.Module, recipe: dict) -> ConstrainedAut
     return ConstrainedAutoencoder(network, critic, **_image(recipe))
 
 
+def _progressive(network: nn.Module, recipe: dict) -> ProgressiveGAN:
+    widths, steps = recipe["network"]["widths"], recipe["training"]["steps"]
+    critic = ProgressiveCritic(widths, dimensions=_dimensions(recipe))
+    return ProgressiveGAN(network, critic, len(widths), steps / len(widths), **_image(recipe))
+
+
 def _learning_rate(recipe: dict) -> dict:
     return {k: v for k, v in recipe["training"].items() if k == "learning_rate"}
 
@@ -130,4 +138,5 @@ METHODS: dict[str, Callable[..., Method]] = {
     "stargan": _stargan,
     "collagan": _collagan,
     "constrained-autoencoder": _constrained_autoencoder,
+    "progressive": _progressive,
 }

@@ -8,7 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bids_gan.gan.training.augment import smooth_noise
+from bids_gan.gan.training.augment import (
+    patch_coordinates,
+    random_matrix,
+    sample,
+    smooth_noise,
+)
 from bids_gan.simulate.composition import LESION
 from bids_gan.simulate.patches import LabelPatches, soften
 from bids_gan.simulate.physics import protocol_contrasts
@@ -22,10 +27,12 @@ class ContrastPatches(LabelPatches):
     Parameters
     ----------
     maps, patch, batch, seed
-        See :class:`LabelPatches`; patches have 1 mm voxels.
+        See :class:`LabelPatches`.
     contrasts : sequence of {'T1w', 'T2w', 'PDw', 'FLAIR', 'b0'}
     lesions : bool
         Whether each person has a lesion in the white matter of the patch.
+    spacing : float
+        Voxel size in mm.
     """
 
     def __init__(
@@ -36,8 +43,9 @@ class ContrastPatches(LabelPatches):
         contrasts: Sequence[str],
         lesions: bool = False,
         seed: int = 0,
+        spacing: float = 1.0,
     ):
-        super().__init__(maps, patch, batch, 1.0, seed)
+        super().__init__(maps, patch, batch, spacing, seed)
         self.contrasts = tuple(contrasts)
         self.lesions = lesions
         self.brain_share = 1.0
@@ -74,6 +82,21 @@ class ContrastPatches(LabelPatches):
             for _ in range(2)
         )
         return torch.hypot(image + real, imaginary)
+
+
+class WholeBrains(ContrastPatches):
+    """Whole brains, all in the middle of their patch, a little turned and stretched.
+
+    See :class:`ContrastPatches`; ``patch * spacing`` must be wide enough for a brain.
+    """
+
+    def _labels(self, rng: np.random.Generator) -> Tensor:
+        person = int(rng.integers(len(self.maps)))
+        places = self.brains[person]
+        middle = (places.min(0) + places.max(0)) / 2 + rng.normal(0, 2, 3)
+        matrix = self.spacing * random_matrix(rng, 8, 0.08)
+        coordinates = patch_coordinates(middle, matrix, self.patch)
+        return sample(self.maps[person], coordinates, mode="nearest").squeeze(0).round().long()
 
 
 def random_lesion(labels: Tensor, rng: np.random.Generator) -> Tensor:

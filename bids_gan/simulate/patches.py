@@ -90,7 +90,8 @@ class LabelPatches:
         inside = (self.classes[labels] > 0).numpy()
         core = inside & (labels != OUTER_FLUID).numpy()
         # distance to the brain; nothing is near where the patch holds none of it
-        near = ndimage.distance_transform_edt(~core) <= rng.uniform(0, 4) if core.any() else core
+        reach = rng.uniform(0, 4) / self.spacing
+        near = ndimage.distance_transform_edt(~core) <= reach if core.any() else core
         return torch.as_tensor((near & inside).astype(np.float32)).unsqueeze(0)
 
 

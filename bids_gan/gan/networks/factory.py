@@ -6,6 +6,7 @@ from torch import nn
 
 from bids_gan.gan.networks.autoencoder import Autoencoder
 from bids_gan.gan.networks.collagan import CollaborativeUNet
+from bids_gan.gan.networks.progressive import ProgressiveGenerator
 from bids_gan.gan.networks.resnet import ResNetGenerator
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
 from bids_gan.gan.networks.unit import SharedLatentGenerator
@@ -16,6 +17,7 @@ NETWORKS = {
     "unit": SharedLatentGenerator,
     "collagan": CollaborativeUNet,
     "autoencoder": Autoencoder,
+    "progressive": ProgressiveGenerator,
 }
 
 
