@@ -20,7 +20,7 @@ from bids_gan.models.data import Folders
 from bids_gan.models.methods import make_method
 from bids_gan.models.recipe import read_recipe, run_recipe
 from bids_gan.models.registry import load_network
-from bids_gan.simulate.contrasts import ContrastPatches
+from bids_gan.simulate.contrasts import ContrastPatches, WholeBrains
 from bids_gan.simulate.labels import load_label_map
 
 Numbers = dict[str, float]
@@ -71,12 +71,21 @@ def constrained_autoencoder(method, network, batches: list[Batch]) -> Iterator[t
     yield "mean residual", scores["l1"]
 
 
+def progressive(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
+    """Whether generated people differ as much as real ones do."""
+    scores = mean([method.score(network, batch) for batch in batches])
+    yield "mean difference of two generated people over that of two others", scores["diversity"]
+    yield "SSIM of two generated people", scores["ssim_generated"]
+    yield "SSIM of two others", scores["ssim_real"]
+
+
 #: method -> what it reads of aligned contrasts, and what is measured
 MEASURES = {
     "unit": (aligned, unit),
     "stargan": (lambda batches: batches, stargan),
     "collagan": (lambda batches: batches, collagan),
     "constrained-autoencoder": (single, constrained_autoencoder),
+    "progressive": (single, progressive),
 }
 
 
@@ -92,14 +101,13 @@ def held_out(recipe: dict, label_maps: Path) -> ContrastPatches:
     paths = [
         next(label_maps.glob(f"*seg_{person}.nii.gz")) for person in recipe["label_maps"]["test"]
     ]
-    return ContrastPatches(
-        [load_label_map(path) for path in paths],
-        recipe["data"]["patch"],
-        1,
-        recipe["simulation"]["contrasts"],
-        lesions=recipe["method"] == "constrained-autoencoder",
-        seed=recipe["seed"] + 1000,
-    )
+    maps = [load_label_map(path) for path in paths]
+    patch, contrasts = recipe["data"]["patch"], recipe["simulation"]["contrasts"]
+    seed = recipe["seed"] + 1000
+    if recipe["method"] == "progressive":
+        return WholeBrains(maps, patch, 4, contrasts, seed=seed, spacing=recipe["data"]["spacing"])
+    lesions = recipe["method"] == "constrained-autoencoder"
+    return ContrastPatches(maps, patch, 1, contrasts, lesions, seed)
 
 
 def main() -> None:
