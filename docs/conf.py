@@ -10,7 +10,7 @@ PACKAGE = DOCS.parent / "bids_gan"
 project = "bids-gan"
 author = copyright = "The bids-gan developers"
 release = re.search(r'__version__ = "(.+)"', (PACKAGE / "__init__.py").read_text())[1]
-extensions = ["myst_parser", "sphinx.ext.mathjax"]
+extensions = ["myst_parser"]
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]

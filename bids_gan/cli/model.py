@@ -101,6 +101,17 @@ def get_parser() -> argparse.ArgumentParser:
         "--register", action="store_true", help="align truth and T1w (rigid) first"
     )
     evaluate.add_argument("--output", type=Path, default=None, help="folder for tables, figures")
+    ablation = evaluate.add_argument_group(
+        "ablation", "what each loss changes, measured on simulated images instead of people"
+    )
+    ablation.add_argument(
+        "--ablation", action="store_true", help="train with each loss in turn; needs --output"
+    )
+    ablation.add_argument("--label-maps", type=Path, default=None, help="whole-head label maps")
+    ablation.add_argument("--losses", nargs="+", default=[], help="by name; all when omitted")
+    ablation.add_argument("--steps", type=int, default=300, help="of each training")
+    ablation.add_argument("--seed", type=int, default=0)
+    _add_device(ablation)
 
     commands.add_parser("list", help="released models")
     show = commands.add_parser("show", help="print a model's card")
@@ -198,6 +209,28 @@ def _finetune(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    return _ablation(options) if options.ablation else _people(options)
+
+
+def _ablation(options: argparse.Namespace) -> int:
+    from bids_gan.errors import UsageError
+    from bids_gan.evaluate.ablation import Ablation, run_ablation
+    from bids_gan.evaluate.ablation_table import markdown, write_ablation
+
+    if options.label_maps is None or options.output is None:
+        raise UsageError("--ablation needs --label-maps FOLDER and --output FOLDER")
+    if options.t1w or options.people:
+        raise UsageError("--ablation measures on simulated images; leave out T1W and --people")
+    ablation = Ablation(tuple(options.losses), options.steps, options.seed)
+    with _processes(options) as device:
+        rows = list(run_ablation(ablation, options.label_maps, options.output, device))
+    print(markdown(rows, ablation, options.label_maps))
+    for path in write_ablation(rows, ablation, options.label_maps, options.output):
+        print(f"wrote {path}")
+    return 0
+
+
+def _people(options: argparse.Namespace) -> int:
     from bids_gan.evaluate.synthesis import evaluate
     from bids_gan.evaluate.table import markdown
     from bids_gan.evaluate.write import write_evaluation

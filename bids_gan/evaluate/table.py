@@ -78,7 +78,7 @@ def summary_tsv(results: list[Result]) -> str:
         for image, row in summary(results).items()
         for key, values in row.items()
     ]
-    return _tsv(("image", "measure", "people", "mean", "low", "high"), rows)
+    return tsv(("image", "measure", "people", "mean", "low", "high"), rows)
 
 
 def people_tsv(results: list[Result]) -> str:
@@ -89,10 +89,11 @@ def people_tsv(results: list[Result]) -> str:
         for image, scores in result.scores.items()
         for key, value in scores.items()
     ]
-    return _tsv(("person", "image", "measure", "value", "data_range"), rows)
+    return tsv(("person", "image", "measure", "value", "data_range"), rows)
 
 
-def _tsv(header: tuple, rows: list[tuple]) -> str:
+def tsv(header: tuple, rows: list[tuple]) -> str:
+    """Rows as text with tabs between; ``n/a`` for NaN, as BIDS has it."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(header)

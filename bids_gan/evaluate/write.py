@@ -29,6 +29,11 @@ def write_evaluation(results: list[Result], target: str, folder: Path) -> list[P
         "people.tsv": people_tsv(results).encode(),
         **{f"{result.case.name}_{target}.png": draw(result, target) for result in results},
     }
+    return write_files(contents, folder)
+
+
+def write_files(contents: dict[str, bytes], folder: Path) -> list[Path]:
+    """Write files by name into a folder, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         part = folder / f".{name}.part"

@@ -40,6 +40,8 @@ def _window(image: Tensor) -> Tensor:
     window = torch.ones((), dtype=image.dtype, device=image.device)
     for length in image.shape[2:]:
         # without the zeros at its ends no voxel is lost
-        hann = torch.hann_window(length + 2, periodic=False).to(window)[1:-1]
-        window = window.unsqueeze(-1) * hann
+        hann = torch.hann_window(
+            length + 2, periodic=False, dtype=image.dtype, device=image.device
+        )
+        window = window.unsqueeze(-1) * hann[1:-1]
     return window

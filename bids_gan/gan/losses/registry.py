@@ -88,12 +88,8 @@ class Loss:
         Raises
         ------
         ValueError
-            When the function has no such option, or the loss belongs to a method.
+            When the function has no such option.
         """
-        if not self.sees:
-            raise ValueError(
-                f"loss {self.name} ({self.number}) cannot be added to a method: {self.part_of}"
-            )
         # after what it sees, or after the network
         parameters = list(inspect.signature(self.function).parameters)
         parameters = parameters[1 if self.network else len(self.sees) :]
@@ -158,11 +154,12 @@ def find_loss(name: str) -> Loss:
 
 
 def check_requirements(losses: Iterable[Loss], lacking: Mapping[str, str]) -> None:
-    """Refuse losses that need what the data do not have.
+    """Refuse losses that need what the data do not have, or that only their method can compute.
 
     Parameters
     ----------
     losses : iterable of Loss
+        To be added to a method.
     lacking : mapping
         Requirement that the data do not meet -> why.
 
@@ -172,6 +169,10 @@ def check_requirements(losses: Iterable[Loss], lacking: Mapping[str, str]) -> No
         Says which loss, what it needs, and why the data do not have it.
     """
     for loss in losses:
+        if not loss.sees:
+            raise ValueError(
+                f"loss {loss.name} ({loss.number}) cannot be added to a method: {loss.part_of}"
+            )
         for need in sorted(loss.requires & set(lacking)):
             raise ValueError(
                 f"loss {loss.name} ({loss.number}) needs {REQUIREMENTS[need]} ({need}): "
