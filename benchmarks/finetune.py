@@ -69,7 +69,7 @@ def score(card: Card, recipe: dict, pairs: Path, people: list[str]) -> dict[str,
     recipe = {**recipe, "people": {"train": people[:1], "validation": people}}
     network = load_model(card).network
     method = make_method(network, {k: v for k, v in recipe.items() if k != "adversarial"})
-    _, validation = training_data(recipe, Folders(pairs=pairs))
+    _, validation = training_data(recipe, Folders(pairs=pairs), pairs / "cache")
     scores = [method.score(network, batch) for batch in validation()]
     return {name: float(np.mean([s[name] for s in scores])) for name in scores[0]}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -139,10 +140,10 @@ def prepare_case(subject: Subject, target: str, register: bool, network) -> Case
         data = (data / level).astype(np.float32)
     regions, names = _blocks(measured, anatomy.to_mni @ to_t1w), BLOCKS
     if subject.regions is not None:
-        regions = np.rint(_same_grid(subject.regions, measured)).astype(int)
+        regions = np.rint(labels_on(measured, subject.regions)).astype(int)
         names = {int(n): str(n) for n in np.unique(regions) if n > 0}
     if subject.mask is not None:
-        mask = _same_grid(subject.mask, measured) > 0.5
+        mask = labels_on(measured, subject.mask) > 0.5
     else:
         brain = anatomy.mask.astype(np.float32)
         mask = average_onto(brain, anatomy.affine, *onto, to_t1w) > 0.5
@@ -167,11 +168,11 @@ def prepare_case(subject: Subject, target: str, register: bool, network) -> Case
     )
 
 
-def _same_grid(path, measured: nib.Nifti1Image) -> np.ndarray:
+def labels_on(truth: nib.Nifti1Image, path: Path) -> np.ndarray:
+    """Mask or regions in the world space of `truth`, on its grid (nearest neighbour)."""
     img = load_volume(path)
-    if img.shape != measured.shape or not np.allclose(img.affine, measured.affine, atol=1e-2):
-        raise DataError(f"{path}: not on the grid of the truth; resample it there first")
-    return np.asarray(img.dataobj)
+    data = np.asarray(img.dataobj, np.float32)
+    return resample(data, img.affine, truth.shape, truth.affine, order=0)
 
 
 def _blocks(img: nib.Nifti1Image, to_mni: np.ndarray) -> np.ndarray:

@@ -24,9 +24,9 @@ class Subject:
     t1w, truth : Path
         The truth may have any grid.
     mask : Path, optional
-        Where to score, on the grid of the truth; the brain when omitted.
+        Where to score, in the space of the truth; the brain when omitted.
     regions : Path, optional
-        Whole-number labels on the grid of the truth; blocks of MNI space when omitted.
+        Whole-number labels in the space of the truth; blocks of MNI space when omitted.
     """
 
     name: str

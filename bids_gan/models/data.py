@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from bids_gan.errors import DataError, UsageError
+from bids_gan.gan.training.cache import cached_volumes
 from bids_gan.gan.training.contrasts import (
     aligned,
     middle_slice,
@@ -21,7 +22,7 @@ from bids_gan.gan.training.contrasts import (
 )
 from bids_gan.gan.training.pairs import PairPatches, Person
 from bids_gan.gan.training.unpaired import UnpairedPatches
-from bids_gan.pairs.store import read_pair, read_summary
+from bids_gan.pairs.store import find_pair, read_summary
 from bids_gan.simulate.attenuation import hounsfield_table
 from bids_gan.simulate.contrasts import ContrastPatches, WholeBrains
 from bids_gan.simulate.labels import load_label_map
@@ -62,7 +63,7 @@ class Folders:
     label_maps: Path | None = None
 
 
-def training_data(recipe: dict, folders: Folders) -> Source:
+def training_data(recipe: dict, folders: Folders, cache: Path) -> Source:
     """Batches by step, and the validation volumes, of a recipe.
 
     Parameters
@@ -71,6 +72,8 @@ def training_data(recipe: dict, folders: Folders) -> Source:
         With ``people`` (pairs), ``label_maps`` (simulation) or both; then ``data.pairs_share`` is
         the share of steps that see pairs.
     folders : Folders
+    cache : Path
+        Folder for the volumes of pairs as the recipe wants them.
 
     Raises
     ------
@@ -79,7 +82,7 @@ def training_data(recipe: dict, folders: Folders) -> Source:
     """
     sources = []
     if "people" in recipe:
-        sources.append(_pairs(recipe, needed_folder(folders.pairs, "--data", recipe)))
+        sources.append(_pairs(recipe, needed_folder(folders.pairs, "--data", recipe), cache))
     if "label_maps" in recipe:
         folder = needed_folder(folders.label_maps, "--label-maps", recipe)
         sources.append(SIMULATIONS.get(recipe["method"], _simulated)(recipe, folder))
@@ -144,9 +147,9 @@ def needed_folder(folder: Path | None, flag: str, recipe: dict) -> Path:
     return folder
 
 
-def _pairs(recipe: dict, folder: Path) -> Source:
+def _pairs(recipe: dict, folder: Path, cache: Path) -> Source:
     def people(group: str) -> list[Person]:
-        return [_person(folder, label, unit) for label in recipe["people"][group]]
+        return [_person(folder, label, unit, cache) for label in recipe["people"][group]]
 
     unit = recipe["output"].get("unit", 1)
     options = recipe["data"]
@@ -161,11 +164,17 @@ def _pairs(recipe: dict, folder: Path) -> Source:
     return patches.batch, lambda: (person.whole(position) for person in unseen)
 
 
-def _person(folder: Path, label: str, unit: float) -> Person:
+def _person(folder: Path, label: str, unit: float, cache: Path) -> Person:
     """One pair, its target in the units of the network's output."""
-    pair = read_pair(folder, label)
-    volumes = [pair.t1w, pair.target / unit, pair.mask, pair.supervised]
-    return Person.of(volumes, pair.to_mni @ pair.affine, pair.thickness)
+    pair = find_pair(folder, label)
+
+    def build() -> np.ndarray:
+        volumes = pair.read()
+        volumes[1] /= unit
+        return volumes
+
+    volumes = cached_volumes(pair.paths, cache, build)
+    return Person(volumes, pair.voxel_to_mni, pair.thickness)
 
 
 def _maps(recipe: dict, folder: Path, group: str) -> list[np.ndarray]:

@@ -108,7 +108,7 @@ def train_network(
     except TypeError as error:
         raise UsageError(f"recipe {recipe['name']}, [training]: {error}") from None
     method = make_method(network, recipe)
-    batches, validation = training_data(recipe, folders)
+    batches, validation = training_data(recipe, folders, folder / "cache")
     _keep_recipe(folder, recipe)
     average = train(method, batches, validation, folder, settings, device)
     average = getattr(average, "there", average)  # the wanted one of CycleGAN's two generators

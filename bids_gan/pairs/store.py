@@ -114,8 +114,31 @@ def read_summary(folder: Path, label: str) -> dict:
         raise DataError(f"{error}; make the pairs first with `bids-gan-model pairs`") from None
 
 
-def read_pair(folder: Path, label: str) -> Pair:
-    """Read what :func:`write_pair` wrote.
+@dataclass(frozen=True)
+class StoredPair:
+    """A whole pair on disk.
+
+    Attributes
+    ----------
+    paths : tuple of Path
+        T1w, target, brain mask and where the target was measured, on one grid.
+    voxel_to_mni : (4, 4) array
+        Voxel to MNI world (mm).
+    thickness : int
+        See :class:`Pair`.
+    """
+
+    paths: tuple[Path, Path, Path, Path]
+    voxel_to_mni: np.ndarray
+    thickness: int
+
+    def read(self) -> np.ndarray:
+        """Volumes of `paths`, (4, I, J, K) float32."""
+        return np.stack([np.asarray(nib.load(path).dataobj, np.float32) for path in self.paths])
+
+
+def find_pair(folder: Path, label: str) -> StoredPair:
+    """Find what :func:`write_pair` wrote; only headers are read.
 
     Raises
     ------
@@ -124,29 +147,20 @@ def read_pair(folder: Path, label: str) -> Pair:
     """
     person = folder / f"sub-{label}"
     text = read_summary(folder, label)
+    kind, suffix = TARGETS[text["Target"]]
+    names = [
+        ("anat", "desc-normalised_T1w"),
+        (kind, f"desc-target_{suffix}"),
+        ("anat", "desc-brain_mask"),
+        (kind, "desc-supervised_mask"),
+    ]
+    paths = tuple(person / k / f"sub-{label}_space-generator_{n}.nii.gz" for k, n in names)
     try:
-        kind, suffix = TARGETS[text["Target"]]
-        names = [
-            ("anat", "desc-normalised_T1w"),
-            ("anat", "desc-brain_mask"),
-            (kind, f"desc-target_{suffix}"),
-            (kind, "desc-supervised_mask"),
-        ]
-        paths = [person / k / f"sub-{label}_space-generator_{n}.nii.gz" for k, n in names]
         images = [nib.load(path) for path in paths]
     except FileNotFoundError as error:
         raise DataError(f"{error}; make the pairs first with `bids-gan-model pairs`") from None
     for path, image in zip(paths, images, strict=True):
         if image.shape != images[0].shape:
             raise DataError(f"{path}: shape {image.shape}, but {paths[0].name} {images[0].shape}")
-    t1w, mask, target, supervised = (np.asarray(i.dataobj, np.float32) for i in images)
-    return Pair(
-        t1w,
-        mask > 0.5,
-        target,
-        supervised > 0.5,
-        images[0].affine,
-        np.array(text["T1wToMNI"]),
-        int(text["SliceThickness"]),
-        text["Appearance"],
-    )
+    to_mni = np.array(text["T1wToMNI"])
+    return StoredPair(paths, to_mni @ images[0].affine, int(text["SliceThickness"]))

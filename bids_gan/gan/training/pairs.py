@@ -59,12 +59,6 @@ class Person:
     voxel_to_mni: np.ndarray
     thickness: int = 1
 
-    @classmethod
-    def of(cls, volumes: list[np.ndarray], voxel_to_mni: np.ndarray, thickness: int) -> Person:
-        """Pack arrays (D, H, W) in the order of `volumes`."""
-        stack = [torch.as_tensor(np.asarray(v, np.float32)).half() for v in volumes]
-        return cls(torch.stack(stack), voxel_to_mni, thickness)
-
     def whole(self, position: bool = True) -> dict[str, Tensor]:
         """Batch of one, unchanged, for validation; with `position` as input or without."""
         t1w, target, mask, supervised = self.volumes.float().unsqueeze(1).unsqueeze(1)

@@ -12,7 +12,7 @@ from bids_gan.anatomy.prepare import Anatomy
 from bids_gan.cli.model import main
 from bids_gan.errors import DataError, UsageError
 from bids_gan.evaluate import baselines
-from bids_gan.evaluate.case import BLOCKS, Case, average_onto
+from bids_gan.evaluate.case import BLOCKS, Case, average_onto, labels_on
 from bids_gan.evaluate.figure import draw
 from bids_gan.evaluate.people import read_study
 from bids_gan.evaluate.synthesis import compare
@@ -73,6 +73,19 @@ def test_any_axis_may_be_the_thick_one(axis):
     middle = [4, 4, 4]
     middle[axis] = slice(1, 4)
     np.testing.assert_allclose(found[tuple(middle)], [6, 12, 18], atol=0.01)
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LIA", "PSR"])
+def test_mask_of_another_grid_is_brought_to_the_truth(tmp_path, codes):
+    shape, affine = grid(codes, (2, 2, 3), 120)
+    mask = brain_mask(world_points(shape, affine)).astype(np.uint8)
+    nib.save(nib.Nifti1Image(mask, affine), tmp_path / "mask.nii.gz")
+    shape, affine = grid("LIA", (3, 4, 5), 104)
+    truth = nib.Nifti1Image(np.zeros(shape, np.float32), affine)
+    found = labels_on(truth, tmp_path / "mask.nii.gz")
+    expected = brain_mask(world_points(shape, affine))
+    assert (found != expected).mean() < 0.02
+    assert set(np.unique(found)) == {0, 1}
 
 
 def test_histogram_matching_gives_the_histogram_and_keeps_the_order():

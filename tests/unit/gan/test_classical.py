@@ -121,10 +121,9 @@ def test_cyclegan_does_not_see_which_target_belongs_to_which_source():
 
 def people(targets):
     """Three people whose T1w is their number, with the targets given."""
-    inside = np.ones((20, 20, 20))
-    affine = np.eye(4)
+    inside = torch.ones(20, 20, 20).half()
     return [
-        Person.of([inside * (n + 1), inside * t, inside, inside], affine, 1)
+        Person(torch.stack([inside * (n + 1), inside * t, inside, inside]), np.eye(4))
         for n, t in enumerate(targets)
     ]
 

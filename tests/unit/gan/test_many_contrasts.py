@@ -254,6 +254,19 @@ def test_shuffled_targets_are_the_same_to_unit():
     torch.testing.assert_close(*values, rtol=1e-5, atol=1e-6)
 
 
+def test_discriminators_of_unit_see_real_images_of_their_own_contrast():
+    method, batch, real = made(unit), BATCHES[unit](0), {}
+
+    def judged(contrast, image, fake):
+        real[contrast] = image
+        return fake.mean()
+
+    method._judge = judged
+    method.losses(batch, 0)
+    assert torch.equal(real["source"], batch["input"] * batch["mask"])
+    assert torch.equal(real["target"], batch["target"] * batch["target_mask"])
+
+
 def test_area_under_curve_is_how_often_positives_score_higher():
     scores = torch.tensor([0.1, 0.4, 0.4, 0.9])
     positive = torch.tensor([False, True, False, True])

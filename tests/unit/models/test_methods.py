@@ -83,10 +83,10 @@ def test_recipe_trains_and_its_card_gives_the_network_back(name, label_maps, tmp
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_slices_in_place_of_volumes(name, label_maps):
+def test_slices_in_place_of_volumes(name, label_maps, tmp_path):
     recipe = small(name)
     recipe["network"]["dimensions"] = 2
-    batches, validation = training_data(recipe, Folders(label_maps=label_maps))
+    batches, validation = training_data(recipe, Folders(label_maps=label_maps), tmp_path)
     method = make_method(build_network(recipe["network"]), recipe)
     losses = method.losses(batches(0), 0)
     assert all(term.isfinite() for terms in losses.values() for term in terms.values())
@@ -94,8 +94,8 @@ def test_slices_in_place_of_volumes(name, label_maps):
     assert np.isfinite(scores[NUMBERS.get(name, "l1")])
 
 
-def test_people_of_the_validation_have_lesions(label_maps):
+def test_people_of_the_validation_have_lesions(label_maps, tmp_path):
     recipe = small("constrained-autoencoder")
-    batches, validation = training_data(recipe, Folders(label_maps=label_maps))
+    batches, validation = training_data(recipe, Folders(label_maps=label_maps), tmp_path)
     assert "lesion" not in batches(0)
     assert sum(float(batch["lesion"].sum()) for batch in validation()) > 0

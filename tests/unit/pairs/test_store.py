@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bids_gan.errors import DataError
-from bids_gan.pairs.store import TARGETS, Pair, is_whole, read_pair, write_pair
+from bids_gan.pairs.store import TARGETS, Pair, find_pair, is_whole, read_summary, write_pair
 
 
 def make_pair(thickness=1):
@@ -25,16 +25,17 @@ def test_pair_comes_back(tmp_path, target):
     assert not is_whole(tmp_path, "01")
     write_pair(tmp_path, "01", target, pair, {"Synthetic": True})
     assert is_whole(tmp_path, "01")
-    again = read_pair(tmp_path, "01")
-    for name in ("t1w", "mask", "target", "supervised", "affine", "to_mni"):
-        np.testing.assert_allclose(getattr(again, name), getattr(pair, name), atol=1e-6)
+    again = find_pair(tmp_path, "01")
+    volumes = [pair.t1w, pair.target, pair.mask, pair.supervised]
+    np.testing.assert_allclose(again.read(), volumes, atol=1e-6)
+    np.testing.assert_allclose(again.voxel_to_mni, pair.to_mni @ pair.affine, atol=1e-6)
     assert again.thickness == 5
-    assert again.appearance == pair.appearance
+    assert read_summary(tmp_path, "01")["Appearance"] == pair.appearance
 
 
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"pair\.json.*bids-gan-model pairs"):
-        read_pair(tmp_path, "01")
+        find_pair(tmp_path, "01")
 
 
 def test_grids_must_agree(tmp_path):
@@ -42,4 +43,4 @@ def test_grids_must_agree(tmp_path):
     path = next(tmp_path.glob("**/*desc-target_FA.nii.gz"))
     nib.save(nib.Nifti1Image(np.zeros((3, 3, 3), np.float32), np.eye(4)), path)
     with pytest.raises(DataError, match="desc-target_FA"):
-        read_pair(tmp_path, "01")
+        find_pair(tmp_path, "01")
