@@ -1,4 +1,4 @@
-"""Train the methods for many contrasts on simulated people, and measure them on held-out ones.
+"""Train the classical methods on simulated people, and measure them on held-out ones.
 
     python benchmarks/methods.py LABELMAPS OUTPUT --minutes 9
 
@@ -27,11 +27,16 @@ Numbers = dict[str, float]
 Batch = dict[str, torch.Tensor]
 
 
-def unit(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
-    """Error of the translation, and whether the latent space is shared."""
+def translation(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
+    """Error of T2w made from T1w."""
     scores = mean([method.score(network, batch) for batch in batches])
     yield "L1 of T2w from T1w", scores["l1"]
     yield "correlation", scores["r"]
+
+
+def unit(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
+    """Error of the translation, and whether the latent space is shared."""
+    yield from translation(method, network, batches)
     source, target = (torch.cat([batch[key] for batch in batches]) for key in ("input", "target"))
     distances = latent_distances(network, source, target)
     same = distances.diagonal()
@@ -81,6 +86,8 @@ def progressive(method, network, batches: list[Batch]) -> Iterator[tuple[str, fl
 
 #: method -> what it reads of aligned contrasts, and what is measured
 MEASURES = {
+    "pix2pix": (aligned, translation),
+    "cyclegan": (aligned, translation),
     "unit": (aligned, unit),
     "stargan": (lambda batches: batches, stargan),
     "collagan": (lambda batches: batches, collagan),

@@ -195,6 +195,8 @@ def _classes(recipe: dict, folder: Path) -> Source:
 
 def _simulated(recipe: dict, folder: Path) -> Source:
     options, seed, simulation = recipe["data"], recipe["seed"], recipe["simulation"]
+    if "contrasts" in simulation:  # of one protocol, in place of any T1w and a fixed target
+        return aligned(_seen(recipe, folder)), _unseen(recipe, folder, aligned)
     kind = {
         "target": SIMULATED[recipe["target"]]() / recipe["output"].get("unit", 1),
         "blur_mm": simulation["blur_mm"],

@@ -105,7 +105,8 @@ def aligned(contrasts: Batches) -> Batches:
     Returns
     -------
     callable
-        Step -> ``input``, ``target``, ``mask`` and ``supervised`` (N, 1, ...), ``thickness`` (N,).
+        Step -> ``input``, ``target``, ``mask`` and ``supervised`` (N, 1, ...), ``labels``
+        (N, ...), ``thickness`` (N,).
     """
 
     def batch(step: int) -> dict[str, Tensor]:
@@ -115,6 +116,7 @@ def aligned(contrasts: Batches) -> Batches:
             "input": images["contrasts"][:, :1],
             "target": images["contrasts"][:, 1:2],
             "mask": mask,
+            "labels": images["labels"],
             "supervised": mask,
             "thickness": torch.ones(len(mask), dtype=torch.int64),
         }

@@ -14,12 +14,16 @@ from bids_gan.models.recipe import FOLDER, read_recipe, run_recipe
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
 SMALL = {
+    "pix2pix": ({"base": 2, "blocks": 1}, {"base": 2}),
+    "cyclegan": ({"base": 2, "blocks": 1}, {"base": 2}),
     "unit": ({"base": 2, "blocks": 2}, {"base": 2, "layers": 2, "scales": 2}),
     "stargan": ({"base": 2, "blocks": 1}, {"base": 2, "layers": 1}),
     "collagan": ({"widths": [8, 8]}, {"base": 2, "layers": 1, "start": 1}),
     "constrained-autoencoder": ({"size": 16, "latent": 4, "widths": [4, 4]}, {"width": 4}),
     "progressive": ({"latent": 4, "widths": [4, 4, 4]}, {}),
 }
+#: method -> edge of its patches, if it is not 16; PatchGAN needs room
+PATCHES = {"pix2pix": 24, "cyclegan": 24}
 #: method -> a number of its validation, if it is not l1
 NUMBERS = {"progressive": "diversity"}
 
@@ -43,7 +47,7 @@ def small(name):
     recipe["network"] |= network
     recipe.setdefault("adversarial", {}).update(adversarial)
     recipe["training"].pop("minutes", None)
-    recipe["data"] |= {"patch": 16, "batch": 2}
+    recipe["data"] |= {"patch": PATCHES.get(name, 16), "batch": 2}
     recipe["label_maps"] = {"train": ["01"], "validation": ["02"], "test": ["02"]}
     recipe["training"] |= {
         "steps": 2, "warmup": 1, "validate_every": 2, "precision": "fp32", "workers": 0,
