@@ -178,6 +178,20 @@ class CollaGAN:
             f"l1_from_{n}": sum(found) / len(found) for n, found in sorted(errors.items())
         }
 
+    @torch.no_grad()
+    def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """First contrast of the first volume, made from all others, and from the second alone."""
+        images, mask = batch["contrasts"][:1], batch["mask"][:1]
+        wanted = torch.zeros(1, dtype=torch.long, device=images.device)
+        others = torch.ones(1, self.contrasts, device=images.device).index_fill(1, wanted, 0.0)
+        alone = torch.zeros_like(others)
+        alone[:, 1] = 1
+        return {
+            "target": images[0, 0],
+            "output": self.impute(network, images, others, wanted, mask)[0, 0],
+            "from one": self.impute(network, images, alone, wanted, mask)[0, 0],
+        }
+
 
 def patterns(contrasts: int) -> Tensor:
     """All 2^K - 2 ways to have some of K contrasts and not all, (2^K - 2, K), one where given."""

@@ -95,8 +95,11 @@ class ConstrainedAutoencoder:
 
         Images larger than those trained on are reconstructed in overlapping cubes.
         """
-        again = bounded(tiled(network, image * mask, network.size[0]), self.value_range)
-        return (image - again).abs() * mask
+        return (image - self._again(network, image, mask)).abs() * mask
+
+    def _again(self, network: nn.Module, image: Tensor, mask: Tensor) -> Tensor:
+        raw = tiled(network, image * mask, network.size[0])
+        return bounded(raw, self.value_range) * mask
 
     @torch.no_grad()
     def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
@@ -124,6 +127,19 @@ class ConstrainedAutoencoder:
             result["auc"] = area_under_curve(residual[inside], lesion)
             result["intensity_auc"] = area_under_curve(image[inside], lesion)
         return result
+
+    @torch.no_grad()
+    def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """First volume, its reconstruction, their difference, and the lesion if there is one."""
+        image, mask = batch["input"][:1], batch["mask"][:1]
+        volumes = {
+            "input": image,
+            "reconstruction": self._again(network, image, mask),
+            "residual": self.residual(network, image, mask),
+        }
+        if "lesion" in batch:
+            volumes["lesion"] = batch["lesion"].long()
+        return {name: volume[0, 0] for name, volume in volumes.items()}
 
 
 def area_under_curve(scores: Tensor, positive: Tensor) -> float:

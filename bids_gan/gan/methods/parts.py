@@ -57,6 +57,16 @@ def label_channels(labels: Tensor, classes: int, like: Tensor) -> Tensor:
     return onehot.reshape(*onehot.shape, *(1,) * (like.dim() - 2)).expand(-1, -1, *like.shape[2:])
 
 
+def panels(batch: dict[str, Tensor], made: Tensor) -> dict[str, Tensor]:
+    """Input, target and what was made of it, of the first pair of a batch, to be drawn."""
+    mask = batch["mask"][0, 0]
+    return {
+        "input": batch["input"][0, 0].float(),
+        "target": batch["target"][0, 0] * mask,
+        "output": made[0, 0].float() * mask,
+    }
+
+
 def opinion(critic: nn.Module, image: Tensor):
     """What a discriminator says of a generated image; it learns nothing, its generator does."""
     critic.requires_grad_(False)

@@ -114,13 +114,23 @@ class ProgressiveGAN:
             mean absolute difference of two generated images over that of two real ones.
         """
         real = self.shrunk(batch["input"], float(network.progress))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            fake = self.draw(network, len(real), real.device)
+        fake = self._same_draw(network, len(real), real.device)
         (far, alike), (real_far, real_alike) = pairwise(fake), pairwise(real)
         return {
             "diversity": far / real_far, "ssim_generated": alike, "ssim_real": real_alike,
         }  # fmt: skip
+
+    @torch.no_grad()
+    def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A real image and three that were made, always of the same vectors."""
+        real = self.shrunk(batch["input"][:1], float(network.progress))
+        made = self._same_draw(network, 3, real.device)
+        return {"real": real[0, 0]} | {str(n): volume[0] for n, volume in enumerate(made, 1)}
+
+    def _same_draw(self, network: nn.Module, count: int, device: torch.device) -> Tensor:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return self.draw(network, count, device)
 
 
 def pairwise(images: Tensor) -> tuple[float, float]:

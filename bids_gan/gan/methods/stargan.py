@@ -148,3 +148,15 @@ class StarGAN:
             "unchanged_l1": float(torch.stack(unchanged).mean()),
             "label_effect": float(torch.stack(effect).mean()),
         }
+
+    @torch.no_grad()
+    def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """First contrast of the first volume, and what is made of it for each label."""
+        image, mask = batch["contrasts"][:1, :1], batch["mask"][:1]
+        made = {
+            f"as contrast {index}": self.translate(
+                network, image, mask.new_tensor([index]).long(), mask
+            )
+            for index in range(self.contrasts)
+        }
+        return {"input": image[0, 0]} | {name: volume[0, 0] for name, volume in made.items()}

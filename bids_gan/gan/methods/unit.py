@@ -10,6 +10,7 @@ from bids_gan.gan.inference import tiled
 from bids_gan.gan.losses.adversarial import fool, judge
 from bids_gan.gan.losses.image import agreement, masked_l1
 from bids_gan.gan.losses.latent import code_energy
+from bids_gan.gan.methods.parts import panels
 from bids_gan.gan.networks.layers import crop_to
 from bids_gan.gan.networks.multiscale import MultiScaleDiscriminator
 from bids_gan.gan.networks.unit import SharedLatentGenerator
@@ -121,9 +122,16 @@ class UNIT:
     @torch.no_grad()
     def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
         """Validation numbers of a whole volume; only here are pairs looked at."""
+        return agreement(self._whole(network, batch), batch["target"], batch["supervised"])
+
+    @torch.no_grad()
+    def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """First volume of a batch: input, target and output."""
+        return panels(batch, self._whole(network, batch))
+
+    def _whole(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         raw = tiled(network, batch["input"][:, :1], self.tile)
-        value = slice_profile(bounded(raw, self.ranges["target"]), batch["thickness"])
-        return agreement(value, batch["target"], batch["supervised"])
+        return slice_profile(bounded(raw, self.ranges["target"]), batch["thickness"])
 
 
 @torch.no_grad()

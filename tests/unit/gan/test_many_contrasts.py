@@ -23,6 +23,7 @@ from bids_gan.gan.training.contrasts import (
     single,
     unrelated,
 )
+from bids_gan.gan.training.figure import write_preview
 from bids_gan.gan.training.loop import train
 from bids_gan.gan.training.settings import TrainingSettings
 
@@ -130,6 +131,18 @@ def test_resumed_run_gives_the_same_weights(make, tmp_path):
     resumed = run(tmp_path / "b", seed=1)
     for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("make", METHODS)
+def test_previews_are_drawn(make, dimensions, tmp_path):
+    method, batch = made(make, dimensions), VALIDATION[make](0)
+    batch = middle_slice(batch) if dimensions == 2 else batch
+    drawn = method.preview(method.modules["generator"].eval(), batch)
+    assert all(volume.shape == (PATCH,) * dimensions for volume in drawn.values())
+    assert len(drawn) >= 3
+    write_preview(tmp_path / "a.png", drawn, "step 0")
+    assert (tmp_path / "a.png").exists()
 
 
 def test_turns_are_counted_across_a_resumed_run():

@@ -134,6 +134,15 @@ def test_resumed_in_the_middle_of_a_phase(tmp_path):
         assert torch.equal(a, b)
 
 
+def test_preview_shows_the_same_vectors_again():
+    method = make()
+    network = grown(method.modules["generator"], 1)
+    first, again = (method.preview(network, batch(0)) for _ in range(2))
+    assert list(first) == ["real", "1", "2", "3"]
+    assert all(volume.shape == (8, 8, 8) for volume in first.values())
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
 def test_collapse_is_seen():
     method = make()
 
