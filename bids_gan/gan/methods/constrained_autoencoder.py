@@ -1,6 +1,6 @@
 """Constrained adversarial auto-encoder (Chen and Konukoglu 2018): what is unlike healthy brains.
 
-https://arxiv.org/abs/1806.04972
+https://openreview.net/forum?id=H1nGLZ2oG
 """
 
 from __future__ import annotations
