@@ -25,7 +25,8 @@ from scipy import ndimage
 
 from bids_gan.models.data import Folders, training_data
 from bids_gan.models.finetune import LAYERS, finetune, finetune_recipe
-from bids_gan.models.recipe import make_method, read_recipe, run_recipe
+from bids_gan.models.methods import make_method
+from bids_gan.models.recipe import read_recipe, run_recipe
 from bids_gan.models.registry import Card, find_card, load_model
 
 #: intensity before (white matter 1) -> after: an inversion time that suppresses white matter, so

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 
@@ -24,7 +25,7 @@ def choose_precision(request: str, device: str = "cpu") -> str:
 
 
 def tiled(network: Callable[[Tensor], Tensor], x: Tensor, tile: int) -> Tensor:
-    """Run a network over overlapping cubes and blend the results.
+    """Run a network over overlapping cubes (squares of a slice) and blend the results.
 
     For networks whose output depends on the field of view (instance normalisation): they are run
     at the size at which they were trained.
@@ -32,20 +33,19 @@ def tiled(network: Callable[[Tensor], Tensor], x: Tensor, tile: int) -> Tensor:
     Parameters
     ----------
     network : callable
-    x : (N, C, D, H, W) tensor
+    x : (N, C, ...) tensor
         Zero where there is nothing; cubes without content are not computed.
     tile : int
         Edge of the cubes in voxels; neighbours overlap by a quarter and more.
 
     Returns
     -------
-    (N, C', D, H, W) float32 tensor
+    (N, C', ...) float32 tensor
     """
     size = x.shape[2:]
-    missing = [max(tile - n, 0) for n in size]
-    x = F.pad(x, (0, missing[2], 0, missing[1], 0, missing[0]))
+    x = F.pad(x, [end for n in reversed(size) for end in (0, max(tile - n, 0))])
     ramp = torch.hann_window(tile + 2, periodic=False, device=x.device)[1:-1]
-    weight = ramp[:, None, None] * ramp[:, None] * ramp
+    weight = functools.reduce(torch.multiply, torch.meshgrid(*[ramp] * len(size), indexing="ij"))
     total, weights = None, torch.zeros(x.shape[2:], device=x.device)
     for corner in itertools.product(*(_starts(n, tile) for n in x.shape[2:])):
         box = (..., *(slice(a, a + tile) for a in corner))
@@ -57,7 +57,7 @@ def tiled(network: Callable[[Tensor], Tensor], x: Tensor, tile: int) -> Tensor:
             weights[box] += weight
     if total is None:
         raise ValueError("the volume is empty")
-    return (total / weights.clamp_min(1e-6))[..., : size[0], : size[1], : size[2]]
+    return (total / weights.clamp_min(1e-6))[(..., *(slice(n) for n in size))]
 
 
 def _starts(length: int, tile: int) -> list[int]:

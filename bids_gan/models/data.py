@@ -12,10 +12,19 @@ from torch import Tensor
 
 from bids_gan.errors import DataError, UsageError
 from bids_gan.gan.training.cache import cached_volumes
+from bids_gan.gan.training.contrasts import (
+    aligned,
+    middle_slice,
+    one_of_each,
+    random_subsets,
+    single,
+    unrelated,
+)
 from bids_gan.gan.training.pairs import PairPatches, Person
 from bids_gan.gan.training.unpaired import UnpairedPatches
 from bids_gan.pairs.store import find_pair, read_summary
 from bids_gan.simulate.attenuation import hounsfield_table
+from bids_gan.simulate.contrasts import ContrastPatches, WholeBrains
 from bids_gan.simulate.labels import load_label_map
 from bids_gan.simulate.patches import LabelPatches, SimulatedPairs
 from bids_gan.simulate.physics import label_contrast
@@ -23,6 +32,11 @@ from bids_gan.simulate.uptake import fdg_table
 
 Batches = Callable[[int], dict[str, Tensor]]
 Validation = Callable[[], Iterable[dict[str, Tensor]]]
+Source = tuple[Batches, Validation]
+
+VALIDATION_PATCHES = 8
+#: methods that see no pairs
+UNPAIRED = ("cyclegan", "unit")
 
 #: target -> its value for every label; the same for everybody, since a T1w does not tell echo
 #: times, metabolism or bone density
@@ -49,7 +63,7 @@ class Folders:
     label_maps: Path | None = None
 
 
-def training_data(recipe: dict, folders: Folders, cache: Path) -> tuple[Batches, Validation]:
+def training_data(recipe: dict, folders: Folders, cache: Path) -> Source:
     """Batches by step, and the validation volumes, of a recipe.
 
     Parameters
@@ -71,11 +85,16 @@ def training_data(recipe: dict, folders: Folders, cache: Path) -> tuple[Batches,
         sources.append(_pairs(recipe, needed_folder(folders.pairs, "--data", recipe), cache))
     if "label_maps" in recipe:
         folder = needed_folder(folders.label_maps, "--label-maps", recipe)
-        make = _classes if recipe["method"] == "segmentation" else _simulated
-        sources.append(make(recipe, folder))
-    if len(sources) == 1:
-        return sources[0]
-    (pairs, validation), (simulated, _) = sources
+        sources.append(SIMULATIONS.get(recipe["method"], _simulated)(recipe, folder))
+    batches, validation = sources[0] if len(sources) == 1 else _mixed(recipe, *sources)
+    if recipe["network"].get("dimensions", 3) == 2:
+        return lambda step: middle_slice(batches(step)), lambda: map(middle_slice, validation())
+    return batches, validation
+
+
+def _mixed(recipe: dict, measured: Source, rendered: Source) -> Source:
+    """Pairs in some steps, simulation in the others; the pairs' validation."""
+    (pairs, validation), (simulated, _) = measured, rendered
     share = recipe["data"]["pairs_share"]
 
     def batches(step: int) -> dict[str, Tensor]:
@@ -128,7 +147,7 @@ def needed_folder(folder: Path | None, flag: str, recipe: dict) -> Path:
     return folder
 
 
-def _pairs(recipe: dict, folder: Path, cache: Path) -> tuple[Batches, Validation]:
+def _pairs(recipe: dict, folder: Path, cache: Path) -> Source:
     def people(group: str) -> list[Person]:
         return [_person(folder, label, unit, cache) for label in recipe["people"][group]]
 
@@ -137,7 +156,7 @@ def _pairs(recipe: dict, folder: Path, cache: Path) -> tuple[Batches, Validation
     position = "position" in recipe["inputs"]
     sampling = (options["patch"], options["batch"], recipe["seed"], position)
     seen = people("train")
-    if recipe["method"] == "cyclegan":
+    if recipe["method"] in UNPAIRED:
         patches = UnpairedPatches(seen, seen, *sampling)
     else:
         patches = PairPatches(seen, *sampling)
@@ -165,17 +184,19 @@ def _maps(recipe: dict, folder: Path, group: str) -> list[np.ndarray]:
     ]
 
 
-def _classes(recipe: dict, folder: Path) -> tuple[Batches, Validation]:
+def _classes(recipe: dict, folder: Path) -> Source:
     options, seed = recipe["data"], recipe["seed"]
     spacing = options["spacing"]
     train = _maps(recipe, folder, "train")
     patches = LabelPatches(train, options["patch"], options["batch"], spacing, seed)
     unseen = LabelPatches(_maps(recipe, folder, "validation"), 96, 1, spacing, seed + 1)
-    return patches.batch, lambda: (unseen.batch(step) for step in range(8))
+    return patches.batch, lambda: (unseen.batch(step) for step in range(VALIDATION_PATCHES))
 
 
-def _simulated(recipe: dict, folder: Path) -> tuple[Batches, Validation]:
+def _simulated(recipe: dict, folder: Path) -> Source:
     options, seed, simulation = recipe["data"], recipe["seed"], recipe["simulation"]
+    if "contrasts" in simulation:  # of one protocol, in place of any T1w and a fixed target
+        return aligned(_seen(recipe, folder)), _unseen(recipe, folder, aligned)
     kind = {
         "target": SIMULATED[recipe["target"]]() / recipe["output"].get("unit", 1),
         "blur_mm": simulation["blur_mm"],
@@ -184,7 +205,74 @@ def _simulated(recipe: dict, folder: Path) -> tuple[Batches, Validation]:
     train = _maps(recipe, folder, "train")
     patches = SimulatedPairs(train, options["patch"], options["batch"], seed=seed, **kind)
     unseen = SimulatedPairs(_maps(recipe, folder, "validation"), 96, 1, seed=seed + 1, **kind)
-    return patches.batch, lambda: (unseen.batch(step) for step in range(8))
+    return patches.batch, lambda: (unseen.batch(step) for step in range(VALIDATION_PATCHES))
+
+
+def _unpaired(recipe: dict, folder: Path) -> Source:
+    """Source of some patches, target of others: the first two contrasts."""
+    maps, seed = _maps(recipe, folder, "train"), recipe["seed"]
+    sources, targets = (_contrasts(recipe, maps, seed=s).batch for s in (seed, seed + 2))
+    return unrelated(sources, targets), _unseen(recipe, folder, aligned)
+
+
+def _one_of_each(recipe: dict, folder: Path) -> Source:
+    """One contrast of a patch, and the name of another."""
+    return one_of_each(_seen(recipe, folder), recipe["seed"]), _unseen(recipe, folder)
+
+
+def _subsets(recipe: dict, folder: Path) -> Source:
+    """Some contrasts of a patch, and the name of a missing one."""
+    return random_subsets(_seen(recipe, folder), recipe["seed"]), _unseen(recipe, folder)
+
+
+def _images(recipe: dict, folder: Path) -> Source:
+    """One contrast of healthy people; those of the validation have a lesion."""
+    return single(_seen(recipe, folder)), _unseen(recipe, folder, single, lesions=True)
+
+
+def _whole(recipe: dict, folder: Path) -> Source:
+    """One contrast of whole brains, of the validation several at a time, to be compared."""
+    options, simulation = recipe["data"], recipe["simulation"]
+
+    def brains(group: str, seed: int) -> Batches:
+        return single(
+            WholeBrains(
+                _maps(recipe, folder, group),
+                options["patch"],
+                options["batch"],
+                simulation["contrasts"],
+                seed=seed,
+                spacing=options["spacing"],
+            ).batch
+        )
+
+    unseen = brains("validation", recipe["seed"] + 1)
+    return brains("train", recipe["seed"]), lambda: map(unseen, range(2))
+
+
+def _seen(recipe: dict, folder: Path) -> Batches:
+    """Aligned contrasts of the people trained on."""
+    return _contrasts(recipe, _maps(recipe, folder, "train"), seed=recipe["seed"]).batch
+
+
+def _unseen(
+    recipe: dict,
+    folder: Path,
+    view: Callable[[Batches], Batches] = lambda batches: batches,
+    lesions: bool = False,
+) -> Validation:
+    """Aligned contrasts of the validation's people, a patch at a time, as a method reads them."""
+    maps = _maps(recipe, folder, "validation")
+    patches = _contrasts(recipe, maps, lesions=lesions, seed=recipe["seed"] + 1, batch=1)
+    batches = view(patches.batch)
+    return lambda: map(batches, range(VALIDATION_PATCHES))
+
+
+def _contrasts(recipe: dict, maps: list[np.ndarray], **options) -> ContrastPatches:
+    data = recipe["data"]
+    options = {"batch": data["batch"], **options}
+    contrasts = recipe["simulation"]["contrasts"]
+    return ContrastPatches(maps, data["patch"], contrasts=contrasts, **options)
 
 
 def _one(folder: Path, pattern: str) -> Path:
@@ -192,3 +280,15 @@ def _one(folder: Path, pattern: str) -> Path:
     if len(found) != 1:
         raise DataError(f"{folder}: {len(found)} files match {pattern}, one is needed")
     return found[0]
+
+
+#: method -> function (recipe, folder of label maps) that gives what it learns from, if not pairs
+SIMULATIONS: dict[str, Callable[[dict, Path], Source]] = {
+    "segmentation": _classes,
+    "cyclegan": _unpaired,
+    "unit": _unpaired,
+    "stargan": _one_of_each,
+    "collagan": _subsets,
+    "constrained-autoencoder": _images,
+    "progressive": _whole,
+}

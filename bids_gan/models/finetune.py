@@ -40,7 +40,7 @@ def choose_layers(network: nn.Module, layers: str) -> None:
     ------
     UsageError
     """
-    from torch import nn
+    from bids_gan.gan.networks.layers import BATCH_NORMS
 
     if layers not in LAYERS:
         raise UsageError(f"--layers {layers}: accepted are {', '.join(LAYERS)}")
@@ -48,7 +48,7 @@ def choose_layers(network: nn.Module, layers: str) -> None:
         parameter.requires_grad_(bool(LAYERS[layers]) and name.startswith(LAYERS[layers]))
     if layers == "statistics":
         for module in network.modules():
-            if isinstance(module, nn.BatchNorm3d):
+            if isinstance(module, BATCH_NORMS):
                 module.requires_grad_(True)
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise UsageError(f"--layers {layers}: this network has none; use --layers all")

@@ -8,19 +8,13 @@ import sys
 from pathlib import Path
 
 from bids_gan.errors import UsageError
-from bids_gan.gan.methods.cyclegan import CycleGAN
-from bids_gan.gan.methods.paired import Paired
-from bids_gan.gan.methods.pix2pix import Pix2Pix
-from bids_gan.gan.methods.segmentation import Segmentation
 from bids_gan.gan.networks.factory import build_network
-from bids_gan.gan.networks.patchgan import PatchDiscriminator
 from bids_gan.gan.training import distributed
 from bids_gan.gan.training.log import steps_done
 from bids_gan.gan.training.loop import train
-from bids_gan.gan.training.method import Method
 from bids_gan.gan.training.settings import TrainingSettings
 from bids_gan.models.data import Folders, needed_folder, range_seen, training_data
-from bids_gan.models.losses import extra_losses
+from bids_gan.models.methods import make_method
 from bids_gan.models.registry import Card, read_card, save_model
 
 if sys.version_info >= (3, 11):
@@ -150,44 +144,6 @@ def _keep_recipe(folder: Path, recipe: dict) -> None:
 
 def _length(recipe: dict) -> dict:
     return {k: v for k, v in recipe["training"].items() if k in ("steps", "minutes")}
-
-
-def make_method(network, recipe: dict) -> Method:
-    """Method of a recipe, to train `network` with.
-
-    Raises
-    ------
-    UsageError
-    """
-    options = {k: v for k, v in recipe["training"].items() if k == "learning_rate"}
-    extra = extra_losses(recipe)
-    if recipe["method"] == "segmentation":
-        return Segmentation(network, **options)
-    options |= {"value_range": recipe["output"]["range"], "extra": extra}
-    if recipe["method"] in {"pix2pix", "cyclegan"}:
-        return _classical(network, recipe, **options)
-    if recipe["method"] != "paired":
-        raise UsageError(f"recipe {recipe['name']}: unknown method {recipe['method']!r}")
-    if adversarial := recipe.get("adversarial"):
-        options |= {
-            "discriminator": PatchDiscriminator(2, base=adversarial["base"]),
-            "adversarial_weight": adversarial["weight"],
-            "adversarial_start": adversarial["start"],
-        }
-    return Paired(network, **options)
-
-
-def _classical(network, recipe: dict, **options) -> Pix2Pix | CycleGAN:
-    """Method of the classical baselines, with its other networks."""
-    base = recipe["adversarial"]["base"]
-    options["tile"] = recipe["data"]["patch"]
-    if recipe["method"] == "pix2pix":
-        channels = recipe["network"]["in_channels"]
-        critic = PatchDiscriminator(2, base)
-        return Pix2Pix(network, critic, channels=channels, **options)
-    back = build_network(recipe["network"])
-    critics = PatchDiscriminator(1, base), PatchDiscriminator(1, base)
-    return CycleGAN(network, back, *critics, **options)
 
 
 def _card(recipe: dict) -> dict:

@@ -44,6 +44,8 @@ OUTSIDE_LABELS = {
 SOFT_TISSUE = 507
 #: what :mod:`bids_gan.simulate.head` divides soft tissue into; no label map holds these values
 SOFT_FAT, SOFT_MUSCLE = 540, 541
+#: lesion of the white matter, FreeSurfer's value; the simulation paints it, label maps lack it
+LESION = 77
 
 _WHITE = {"white": 1.0}
 _GREY = {"grey": 1.0}
@@ -65,7 +67,7 @@ _COMPOSITION = {
     502: {"blood": 1.0}, 506: {"vitreous": 1.0}, 507: {"muscle": 0.55, "fat": 0.45},
     508: {"muscle": 1.0}, 509: {"mucosa": 1.0}, 511: {"skin": 1.0},
     512: {"white": 0.7, "grey": 0.3}, 514: {"blood": 1.0}, 515: {"cortical bone": 1.0},
-    516: {"marrow": 0.75, "cortical bone": 0.25}, 530: _WHITE,
+    516: {"marrow": 0.75, "cortical bone": 0.25}, 530: _WHITE, LESION: {"lesion": 1.0},
     SOFT_FAT: {"fat": 0.95, "muscle": 0.05}, SOFT_MUSCLE: {"muscle": 0.92, "fat": 0.08},
 }  # fmt: skip
 

@@ -85,6 +85,15 @@ class LabelPatches:
         image = random_appearance(image, rng)
         return {"input": image * float(np.exp(rng.uniform(-0.3, 0.3))), "labels": classes}
 
+    def brain(self, labels: Tensor, rng: np.random.Generator) -> Tensor:
+        """Brain and up to 4 mm of fluid over it, as masks of real images have; (1, p, p, p)."""
+        inside = (self.classes[labels] > 0).numpy()
+        core = inside & (labels != OUTER_FLUID).numpy()
+        # distance to the brain; nothing is near where the patch holds none of it
+        reach = rng.uniform(0, 4) / self.spacing
+        near = ndimage.distance_transform_edt(~core) <= reach if core.any() else core
+        return torch.as_tensor((near & inside).astype(np.float32)).unsqueeze(0)
+
 
 class SimulatedPairs(LabelPatches):
     """Pairs of a rendered T1w and the image that the same labels give in another modality.
@@ -125,7 +134,7 @@ class SimulatedPairs(LabelPatches):
         t1w = random_appearance(soften(t1w, float(rng.uniform(0.35, 0.75))), rng)
         t1w = t1w * float(np.exp(rng.uniform(-0.15, 0.15)))
         target = soften(self.target[labels].unsqueeze(0), self.blur_mm)
-        mask = torch.ones_like(t1w) if self.region == "head" else self._brain(labels, rng)
+        mask = torch.ones_like(t1w) if self.region == "head" else self.brain(labels, rng)
         return {
             "input": t1w * mask,
             "target": target * mask,
@@ -134,14 +143,6 @@ class SimulatedPairs(LabelPatches):
             "thickness": torch.tensor(1),
             "labels": self.classes[labels],
         }
-
-    def _brain(self, labels: Tensor, rng: np.random.Generator) -> Tensor:
-        """Brain and up to 4 mm of the fluid over it, as masks of real images have."""
-        inside = (self.classes[labels] > 0).numpy()
-        core = inside & (labels != OUTER_FLUID).numpy()
-        # distance to the brain; nothing is near where the patch holds none of it
-        near = ndimage.distance_transform_edt(~core) <= rng.uniform(0, 4) if core.any() else core
-        return torch.as_tensor((near & inside).astype(np.float32)).unsqueeze(0)
 
 
 def soften(image: Tensor, sigma: float) -> Tensor:

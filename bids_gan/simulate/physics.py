@@ -7,6 +7,7 @@ taken.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -323,3 +324,28 @@ def label_contrast(rng: np.random.Generator, kind: str, spread: float = 0.06) ->
     # structures of one tissue differ a little among each other
     table *= np.exp(rng.normal(0, 0.02, TABLE_SIZE))
     return table / table[2]
+
+
+def protocol_contrasts(
+    rng: np.random.Generator, kinds: Sequence[str], spread: float = 0.06
+) -> np.ndarray:
+    """Mean intensity of every label of one person, in each sequence of a protocol at 3 T.
+
+    Parameters
+    ----------
+    rng : Generator
+        Draws the person; the sequences are always the same ones of their kinds.
+    kinds : sequence of {'T1w', 'T2w', 'PDw', 'FLAIR', 'b0'}
+    spread : float
+        Standard deviation of the logarithm of the tissues' T1, T2 and T2*.
+
+    Returns
+    -------
+    (K, 1024) float64 array
+        Of each row cerebral white matter (label 2) is 1, air 0. The rows are of one person's T1,
+        T2 and proton density, so each tells something of the others.
+    """
+    tissue = jitter_relaxation(relaxation(3.0), rng, spread)
+    pulses = (random_pulses(np.random.default_rng(0), kind) for kind in kinds)
+    tables = np.abs([label_signal(one, tissue) for one in pulses])
+    return tables / tables[:, 2:3]

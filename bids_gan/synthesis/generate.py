@@ -119,9 +119,10 @@ def synthesise(
 def field_of_view(card: Card) -> int | None:
     """Edge of the cubes on which a generator must be run; None for the whole volume.
 
-    Instance normalisation, which the ResNet has, depends on the size that it was trained at.
+    Instance normalisation, which ResNet and UNIT have, depends on the size it was trained at.
     """
-    return card.text["Recipe"]["data"]["patch"] if card.network.get("kind") == "resnet" else None
+    whole = card.network.get("kind") not in ("resnet", "unit")
+    return None if whole else card.text["Recipe"]["data"]["patch"]
 
 
 def appearance(anatomy: Anatomy) -> dict[str, float]:

@@ -13,6 +13,7 @@ from bids_gan.gan.losses.adversarial import fool, judge
 from bids_gan.gan.losses.cycle import cycle_consistency
 from bids_gan.gan.losses.image import agreement, masked_l1
 from bids_gan.gan.losses.terms import Example, Term, weighted
+from bids_gan.gan.methods.parts import panels
 
 
 class ReplayPool:
@@ -178,6 +179,13 @@ class CycleGAN:
     @torch.no_grad()
     def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
         """Validation numbers of a whole volume; only here are pairs looked at."""
+        return agreement(self._whole(network, batch), batch["target"], batch["supervised"])
+
+    @torch.no_grad()
+    def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """First volume of a batch: input, target and output."""
+        return panels(batch, self._whole(network, batch))
+
+    def _whole(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         raw = tiled(network, batch["input"][:, :1], self.tile)
-        value = slice_profile(bounded(raw, self.value_range), batch["thickness"])
-        return agreement(value, batch["target"], batch["supervised"])
+        return slice_profile(bounded(raw, self.value_range), batch["thickness"])

@@ -16,6 +16,7 @@ from bids_gan.gan.heads import slice_profile, split_heads
 from bids_gan.gan.losses.adversarial import fool, judge
 from bids_gan.gan.losses.image import agreement, laplace_nll, masked_l1
 from bids_gan.gan.losses.terms import Example, Term, weighted
+from bids_gan.gan.methods.parts import panels
 
 
 class Paired:
@@ -107,9 +108,4 @@ class Paired:
     def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """First volume of a batch: input, target and output, (D, H, W) each."""
         value, _ = split_heads(network(batch["input"][:1]), self.value_range)
-        mask = batch["mask"][0, 0]
-        return {
-            "input": batch["input"][0, 0].float(),
-            "target": batch["target"][0, 0] * mask,
-            "output": value[0, 0] * mask,
-        }
+        return panels(batch, value)

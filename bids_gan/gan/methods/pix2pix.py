@@ -12,6 +12,7 @@ from bids_gan.gan.inference import tiled
 from bids_gan.gan.losses.adversarial import fool, judge
 from bids_gan.gan.losses.image import agreement, masked_l1
 from bids_gan.gan.losses.terms import Example, Term, weighted
+from bids_gan.gan.methods.parts import panels
 
 
 class Pix2Pix:
@@ -96,6 +97,13 @@ class Pix2Pix:
     @torch.no_grad()
     def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
         """Validation numbers of a whole volume: masked L1 and Pearson correlation."""
+        return agreement(self._whole(network, batch), batch["target"], batch["supervised"])
+
+    @torch.no_grad()
+    def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """First volume of a batch: input, target and output."""
+        return panels(batch, self._whole(network, batch))
+
+    def _whole(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
         raw = tiled(network, batch["input"][:, : self.channels], self.tile)
-        value = slice_profile(bounded(raw, self.value_range), batch["thickness"])
-        return agreement(value, batch["target"], batch["supervised"])
+        return slice_profile(bounded(raw, self.value_range), batch["thickness"])

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from torch import nn
 
+from bids_gan.gan.networks.autoencoder import Autoencoder
+from bids_gan.gan.networks.collagan import CollaborativeUNet
+from bids_gan.gan.networks.progressive import ProgressiveGenerator
 from bids_gan.gan.networks.resnet import ResNetGenerator
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
+from bids_gan.gan.networks.unit import SharedLatentGenerator
 
-NETWORKS = {"space-to-depth-unet": SpaceToDepthUNet, "resnet": ResNetGenerator}
+NETWORKS = {
+    "space-to-depth-unet": SpaceToDepthUNet,
+    "resnet": ResNetGenerator,
+    "unit": SharedLatentGenerator,
+    "collagan": CollaborativeUNet,
+    "autoencoder": Autoencoder,
+    "progressive": ProgressiveGenerator,
+}
 
 
 def build_network(spec: dict) -> nn.Module:

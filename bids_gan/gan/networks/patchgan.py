@@ -7,9 +7,11 @@ import itertools
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from bids_gan.gan.networks.layers import layers_of
+
 
 class PatchDiscriminator(nn.Module):
-    """3D PatchGAN with spectral normalisation, C64-C128-C256-C512 in Isola's notation at base 64.
+    """PatchGAN with spectral normalisation, C64-C128-C256-C512 in Isola's notation at base 64.
 
     Parameters
     ----------
@@ -19,6 +21,7 @@ class PatchDiscriminator(nn.Module):
         Channels of the first layer.
     layers : int
         Number of stride-2 layers; 3 give a receptive field of 70 voxels.
+    dimensions : {3, 2}
 
     Notes
     -----
@@ -27,14 +30,15 @@ class PatchDiscriminator(nn.Module):
     normalisation, whose statistics would depend on the crop.
     """
 
-    def __init__(self, in_channels: int, base: int = 32, layers: int = 3):
+    def __init__(self, in_channels: int, base: int = 32, layers: int = 3, dimensions: int = 3):
         super().__init__()
+        convolution = layers_of(dimensions).convolution
         widths = [in_channels, *(base * 2**i for i in range(layers + 1))]
         blocks: list[nn.Module] = []
         for index, (a, b) in enumerate(itertools.pairwise(widths)):
             stride = 2 if index < layers else 1
-            blocks += [spectral_norm(nn.Conv3d(a, b, 4, stride, 1)), nn.LeakyReLU(0.2)]
-        self.net = nn.Sequential(*blocks, spectral_norm(nn.Conv3d(widths[-1], 1, 4, 1, 1)))
+            blocks += [spectral_norm(convolution(a, b, 4, stride, 1)), nn.LeakyReLU(0.2)]
+        self.net = nn.Sequential(*blocks, spectral_norm(convolution(widths[-1], 1, 4, 1, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return one realism score a patch, (N, 1, D', H', W')."""

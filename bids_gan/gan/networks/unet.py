@@ -1,50 +1,107 @@
-"""Space-to-depth 3D U-Net: the generator (and segmenter) of the released models."""
+"""Space-to-depth U-Net: the generator (and segmenter) of the released models."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bids_gan.gan.networks.layers import crop_to, layers_of, pad_to_multiple
+
 
 def space_to_depth(x: Tensor, factor: int = 2) -> Tensor:
-    """Move each ``factor``³ block of voxels into channels.
+    """Move each ``factor``³ block of voxels (``factor``² of a slice) into channels.
 
     Parameters
     ----------
-    x : (N, C, D, H, W) tensor
+    x : (N, C, D, H, W) or (N, C, H, W) tensor
         Spatial sizes must be multiples of `factor`.
 
     Returns
     -------
     (N, C * factor³, D / factor, H / factor, W / factor) tensor
+        Or (N, C * factor², H / factor, W / factor).
     """
-    n, c, d, h, w = x.shape
-    f = factor
-    x = x.reshape(n, c, d // f, f, h // f, f, w // f, f)
-    return x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(n, c * f**3, d // f, h // f, w // f)
+    n, c, *size = x.shape
+    blocks = x.reshape(n, c, *(part for length in size for part in (length // factor, factor)))
+    places, insides = range(2, blocks.dim(), 2), range(3, blocks.dim(), 2)
+    channels = c * factor ** len(size)
+    return blocks.permute(0, 1, *insides, *places).reshape(
+        n, channels, *(length // factor for length in size)
+    )
 
 
 def depth_to_space(x: Tensor, factor: int = 2) -> Tensor:
     """Undo :func:`space_to_depth`."""
-    n, c, d, h, w = x.shape
-    f = factor
-    x = x.reshape(n, c // f**3, f, f, f, d, h, w)
-    return x.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(n, c // f**3, d * f, h * f, w * f)
+    n, c, *size = x.shape
+    dimensions = len(size)
+    blocks = x.reshape(n, c // factor**dimensions, *(factor,) * dimensions, *size)
+    pairs = ((2 + dimensions + axis, 2 + axis) for axis in range(dimensions))
+    return blocks.permute(0, 1, *itertools.chain(*pairs)).reshape(
+        n, c // factor**dimensions, *(length * factor for length in size)
+    )
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution 3³, batch normalisation, leaky rectifier."""
+    """Convolution of size 3, batch normalisation, leaky rectifier."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1):
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, dimensions: int = 3):
+        layers = layers_of(dimensions)
         super().__init__(
-            nn.Conv3d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
+            layers.convolution(inputs, outputs, 3, stride=stride, padding=1, bias=False),
             # a long memory: these statistics are what inference will use
-            nn.BatchNorm3d(outputs, momentum=0.02),
+            layers.batch_norm(outputs, momentum=0.02),
             nn.LeakyReLU(0.01),
         )
+
+
+def contracting_path(
+    in_channels: int, widths: tuple[int, ...], dimensions: int = 3
+) -> tuple[nn.Sequential, nn.ModuleList]:
+    """Stem at half the resolution, and the steps down from it, one a level."""
+    block = functools.partial(ConvBlock, dimensions=dimensions)
+    stem = nn.Sequential(
+        block(2**dimensions * in_channels, widths[0]), block(widths[0], widths[0])
+    )
+    steps = (
+        nn.Sequential(block(a, b, stride=2), block(b, b)) for a, b in itertools.pairwise(widths)
+    )
+    return stem, nn.ModuleList(steps)
+
+
+def contract(x: Tensor, stem: nn.Module, down: nn.ModuleList) -> list[Tensor]:
+    """Features at each level, finest first, of an image of a size that the levels divide."""
+    features = [stem(space_to_depth(x))]
+    for step in down:
+        features.append(step(features[-1]))
+    return features
+
+
+def expanding_path(
+    out_channels: int, widths: tuple[int, ...], dimensions: int = 3
+) -> tuple[nn.ModuleList, nn.Module]:
+    """Steps up, coarsest first, and the head that makes the image."""
+    convolution = layers_of(dimensions).convolution
+    block = functools.partial(ConvBlock, dimensions=dimensions)
+    steps = (
+        nn.ModuleList([convolution(b, a, 1), block(2 * a, a), block(a, a)])
+        for a, b in reversed(list(itertools.pairwise(widths)))
+    )
+    up = nn.ModuleList(steps)
+    return up, convolution(widths[0], 2**dimensions * out_channels, 3, padding=1)
+
+
+def expand(features: list[Tensor], up: nn.ModuleList, head: nn.Module) -> Tensor:
+    """Image from the features of :func:`contract`."""
+    *skips, x = features
+    for narrow, merge, refine in up:
+        # convolution of size 1 before the interpolation: the same for an eighth of the work
+        x = F.interpolate(narrow(x), scale_factor=2, mode="nearest")
+        x = refine(merge(torch.cat([x, skips.pop()], dim=1)))
+    return depth_to_space(head(x))
 
 
 class SpaceToDepthUNet(nn.Module):
@@ -55,6 +112,7 @@ class SpaceToDepthUNet(nn.Module):
     in_channels, out_channels : int
     widths : sequence of int
         Channels at each level of the trunk; multiples of 16 use the processor best.
+    dimensions : {3, 2}
 
     Notes
     -----
@@ -65,42 +123,24 @@ class SpaceToDepthUNet(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, widths: tuple[int, ...] = (32, 64, 128, 192)
+        self,
+        in_channels: int,
+        out_channels: int,
+        widths: tuple[int, ...] = (32, 64, 128, 192),
+        dimensions: int = 3,
     ):
         super().__init__()
         self.multiple = 2 ** len(widths)
-        levels = list(itertools.pairwise(widths))
-        self.stem = nn.Sequential(
-            ConvBlock(8 * in_channels, widths[0]), ConvBlock(widths[0], widths[0])
-        )
-        self.down = nn.ModuleList(
-            nn.Sequential(ConvBlock(a, b, stride=2), ConvBlock(b, b)) for a, b in levels
-        )
-        self.up = nn.ModuleList(
-            nn.ModuleList([nn.Conv3d(b, a, 1), ConvBlock(2 * a, a), ConvBlock(a, a)])
-            for a, b in reversed(levels)
-        )
-        self.head = nn.Conv3d(widths[0], 8 * out_channels, 3, padding=1)
+        self.stem, self.down = contracting_path(in_channels, widths, dimensions)
+        self.up, self.head = expanding_path(out_channels, widths, dimensions)
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Features at each level of the trunk, finest first; the input may have any size."""
-        pad = [(-n) % self.multiple for n in x.shape[2:]]
-        x = F.pad(x, (0, pad[2], 0, pad[1], 0, pad[0]))
-        features = [self.stem(space_to_depth(x))]
-        for down in self.down:
-            features.append(down(features[-1]))
-        return features
+        return contract(pad_to_multiple(x, self.multiple), self.stem, self.down)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, in_channels, D, H, W) to (N, out_channels, D, H, W) of any size."""
-        size = x.shape[2:]
-        *skips, x = self.encode(x)
-        for narrow, merge, refine in self.up:
-            # 1³ convolution before the interpolation: the same result for an eighth of the work
-            x = F.interpolate(narrow(x), scale_factor=2, mode="nearest")
-            x = refine(merge(torch.cat([x, skips.pop()], dim=1)))
-        x = depth_to_space(self.head(x))
-        return x[:, :, : size[0], : size[1], : size[2]]
+        """Map (N, in_channels, ...) to (N, out_channels, ...) of any size."""
+        return crop_to(expand(self.encode(x), self.up, self.head), x.shape[2:])
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:

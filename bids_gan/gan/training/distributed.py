@@ -148,17 +148,17 @@ class _SumOverProcesses(torch.autograd.Function):
         return _SumOverProcesses.apply(gradient)
 
 
-class SynchronisedBatchNorm3d(nn.BatchNorm3d):
+class _Synchronised:
     """Batch normalisation by the statistics of all processes' shares together.
 
     torch has its own for GPUs only.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (N, C, D, H, W); the shares must be of one size."""
+        """Normalise (N, C, ...); the shares must be of one size."""
         if not self.training:
             return super().forward(x)
-        axes, shape = (0, 2, 3, 4), (1, -1, 1, 1, 1)
+        axes, shape = (0, *range(2, x.dim())), (1, -1, *(1,) * (x.dim() - 2))
         with torch.autocast(x.device.type, enabled=False):
             values = x.float()
             variances, means = torch.var_mean(values, axes, correction=0)
@@ -180,12 +180,26 @@ class SynchronisedBatchNorm3d(nn.BatchNorm3d):
             return (centred * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
 
 
+class SynchronisedBatchNorm2d(_Synchronised, nn.BatchNorm2d):
+    """For slices."""
+
+
+class SynchronisedBatchNorm3d(_Synchronised, nn.BatchNorm3d):
+    """For volumes."""
+
+
+_SYNCHRONISED = {
+    nn.BatchNorm2d: SynchronisedBatchNorm2d,
+    nn.BatchNorm3d: SynchronisedBatchNorm3d,
+}
+
+
 def synchronise(module: nn.Module) -> None:
     """Let every process start from the first one's weights, and batch normalisation see all."""
     if world_size() == 1:
         return
     copy_from_first(module.state_dict().values())
     for part in module.modules():
-        if type(part) is nn.BatchNorm3d:
+        if type(part) in _SYNCHRONISED:
             # in place of a new module: optimisers and state dicts know this one's tensors
-            part.__class__ = SynchronisedBatchNorm3d
+            part.__class__ = _SYNCHRONISED[type(part)]

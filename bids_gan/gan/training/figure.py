@@ -13,33 +13,40 @@ PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
 
 
 def write_preview(path: Path, panels: dict[str, Tensor], title: str) -> None:
-    """Draw the middle slices of volumes, a column a volume, a row a plane.
+    """Draw the middle slices of volumes, a column a volume, a row a plane; slices as they are.
 
     Parameters
     ----------
     path : Path
         Of the PNG file.
     panels : dict
-        Name -> (D, H, W) tensor, RAS+. Whole numbers are drawn as classes; the others in grey,
-        ``output`` by the range of ``target``.
+        Name -> (D, H, W) tensor, RAS+, or all of them (D, H). Whole numbers are drawn as
+        classes; the others in grey, ``output`` by the range of ``target``.
     title : str
     """
     from matplotlib.figure import Figure
 
     volumes = {name: panel.cpu().numpy() for name, panel in panels.items()}
-    figure = Figure(figsize=(2.6 * len(volumes), 8.2), facecolor="black", layout="constrained")
-    axes = figure.subplots(len(PLANES), len(volumes), squeeze=False)
+    rows = max(len(_middle_slices(volume)) for volume in volumes.values())
+    size = 2.6 * len(volumes), 0.4 + 2.6 * rows
+    figure = Figure(figsize=size, facecolor="black", layout="constrained")
+    axes = figure.subplots(rows, len(volumes), squeeze=False)
     for column, (name, volume) in enumerate(volumes.items()):
         style = _style(volumes.get("target", volume) if name == "output" else volume)
         axes[0, column].set_title(name, color="white")
-        for ax, axis in zip(axes[:, column], PLANES.values(), strict=True):
-            middle = volume.take(volume.shape[axis] // 2, axis)
+        for ax, middle in zip(axes[:, column], _middle_slices(volume), strict=True):
             ax.imshow(middle.T, origin="lower", interpolation="nearest", **style)
             ax.axis("off")
     figure.suptitle(title, color="white")
     temporary = path.with_suffix(".part")
     figure.savefig(temporary, format="png", dpi=100)
     os.replace(temporary, path)
+
+
+def _middle_slices(volume: np.ndarray) -> list[np.ndarray]:
+    if volume.ndim == 2:
+        return [volume]
+    return [volume.take(volume.shape[axis] // 2, axis) for axis in PLANES.values()]
 
 
 def _style(volume: np.ndarray) -> dict:

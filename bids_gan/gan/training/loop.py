@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from bids_gan.errors import DataError, TrainingError, UsageError
+from bids_gan.gan.networks.layers import BATCH_NORMS, channels_last
 from bids_gan.gan.training import distributed
 from bids_gan.gan.training.checkpoint import load_checkpoint, save_checkpoint
 from bids_gan.gan.training.figure import write_preview
@@ -150,7 +151,7 @@ class _Run:
         self.device = device
         self.first = distributed.rank() == 0
         for module in method.modules.values():
-            module.to(device=device, memory_format=torch.channels_last_3d)
+            channels_last(module.to(device))
             distributed.synchronise(module)
         self.generator = method.modules["generator"]
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
@@ -363,7 +364,7 @@ class _Run:
 def freeze_batch_norm(module: nn.Module) -> None:
     """Make batch normalisation use its running statistics while its weights still learn."""
     for part in module.modules():
-        if isinstance(part, nn.BatchNorm3d):
+        if isinstance(part, BATCH_NORMS):
             part.eval()
 
 

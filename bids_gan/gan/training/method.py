@@ -38,7 +38,7 @@ class Method(Protocol):
         """Validation numbers of a volume."""
 
     def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Optional: volumes (D, H, W) to draw side by side.
+        """Optional: volumes (D, H, W), or slices (D, H), to draw side by side.
 
         For example ``input``, ``target`` and ``output``; whole numbers are drawn as classes.
         """

@@ -1,0 +1,150 @@
+"""Train the classical methods on simulated people, and measure them on held-out ones.
+
+    python benchmarks/methods.py LABELMAPS OUTPUT --minutes 9
+
+LABELMAPS is the folder of whole-head label maps. A run that was stopped continues. The rows are
+for the table of ``docs/methods.md``; every number is of people whom no recipe trains on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from bids_gan.gan.methods.unit import latent_distances
+from bids_gan.gan.training.contrasts import aligned, single
+from bids_gan.models.data import Folders
+from bids_gan.models.methods import make_method
+from bids_gan.models.recipe import read_recipe, run_recipe
+from bids_gan.models.registry import load_network
+from bids_gan.simulate.contrasts import ContrastPatches, WholeBrains
+from bids_gan.simulate.labels import load_label_map
+
+Numbers = dict[str, float]
+Batch = dict[str, torch.Tensor]
+
+
+def translation(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
+    """Error of T2w made from T1w."""
+    scores = mean([method.score(network, batch) for batch in batches])
+    yield "L1 of T2w from T1w", scores["l1"]
+    yield "correlation", scores["r"]
+
+
+def unit(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
+    """Error of the translation, and whether the latent space is shared."""
+    yield from translation(method, network, batches)
+    source, target = (torch.cat([batch[key] for batch in batches]) for key in ("input", "target"))
+    distances = latent_distances(network, source, target)
+    same = distances.diagonal()
+    others = (distances.sum(1) - same) / (len(same) - 1)
+    yield "latent distance, same person over others", float((same / others).mean())
+    yield (
+        "share of people nearer to themselves than to others",
+        float((same < others).double().mean()),
+    )
+
+
+def stargan(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
+    """Error over all pairs of contrasts, and what the label does."""
+    scores = mean([method.score(network, batch) for batch in batches])
+    yield "L1 over all pairs of contrasts", scores["l1"]
+    yield "L1 of the input taken for the output", scores["unchanged_l1"]
+    yield "mean difference between two labels", scores["label_effect"]
+
+
+def collagan(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
+    """Error by the number of inputs."""
+    every = [method.score(network, batch) for batch in batches]
+    scores = mean(every)
+    counts = range(1, method.contrasts)
+    for n in counts:
+        yield f"L1 from {n} contrasts", scores[f"l1_from_{n}"]
+    most, fewest = f"l1_from_{counts[-1]}", f"l1_from_{counts[0]}"
+    better = [one[most] <= one[fewest] for one in every]
+    yield "share of patches where most inputs beat one", sum(better) / len(better)
+
+
+def constrained_autoencoder(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
+    """Whether residuals find simulated lesions."""
+    scores = mean([method.score(network, batch) for batch in batches])
+    yield "lesion AUC of the residual", scores["auc"]
+    yield "lesion AUC of the intensity alone", scores["intensity_auc"]
+    yield "mean residual", scores["l1"]
+
+
+def progressive(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
+    """Whether generated people differ as much as real ones do."""
+    scores = mean([method.score(network, batch) for batch in batches])
+    yield "mean difference of two generated people over that of two others", scores["diversity"]
+    yield "SSIM of two generated people", scores["ssim_generated"]
+    yield "SSIM of two others", scores["ssim_real"]
+
+
+#: method -> what it reads of aligned contrasts, and what is measured
+MEASURES = {
+    "pix2pix": (aligned, translation),
+    "cyclegan": (aligned, translation),
+    "unit": (aligned, unit),
+    "stargan": (lambda batches: batches, stargan),
+    "collagan": (lambda batches: batches, collagan),
+    "constrained-autoencoder": (single, constrained_autoencoder),
+    "progressive": (single, progressive),
+}
+
+
+def mean(scores: list[Numbers]) -> Numbers:
+    """Mean of each number over the patches that have it."""
+    names = dict.fromkeys(name for one in scores for name in one)
+    values = {name: [one[name] for one in scores if name in one] for name in names}
+    return {name: sum(found) / len(found) for name, found in values.items()}
+
+
+def held_out(recipe: dict, label_maps: Path) -> ContrastPatches:
+    """Patches of the people whom the recipe keeps apart for the test."""
+    paths = [
+        next(label_maps.glob(f"*seg_{person}.nii.gz")) for person in recipe["label_maps"]["test"]
+    ]
+    maps = [load_label_map(path) for path in paths]
+    patch, contrasts = recipe["data"]["patch"], recipe["simulation"]["contrasts"]
+    seed = recipe["seed"] + 1000
+    if recipe["method"] == "progressive":
+        return WholeBrains(maps, patch, 4, contrasts, seed=seed, spacing=recipe["data"]["spacing"])
+    lesions = recipe["method"] == "constrained-autoencoder"
+    return ContrastPatches(maps, patch, 1, contrasts, lesions, seed)
+
+
+def main() -> None:
+    """Train and print a row a number."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("label_maps", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--methods", nargs="+", default=list(MEASURES), choices=MEASURES)
+    parser.add_argument("--minutes", type=float, default=None, help="instead of the steps")
+    parser.add_argument("--steps", type=int, default=None, help="other than the recipe's")
+    parser.add_argument("--patches", type=int, default=64, help="to measure on")
+    options = parser.parse_args()
+    print("| method | on held-out label maps | number |", "|---|---|---|", sep="\n")
+    for name in options.methods:
+        recipe = read_recipe(name)
+        card = run_recipe(
+            recipe,
+            Folders(label_maps=options.label_maps),
+            options.output / name,
+            steps=options.steps,
+            minutes=options.minutes,
+        )
+        network = load_network(card).eval()
+        method = make_method(network, recipe)
+        view, measure = MEASURES[name]
+        batch = view(held_out(recipe, options.label_maps).batch)
+        batches = [batch(step) for step in range(options.patches)]
+        for what, number in measure(method, network, batches):
+            print(f"| {name} | {what} | {number:.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Pieces that methods for many contrasts have in common."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Turns:
+    """Whose turn it is when the discriminator moves several times for each move of the generator.
+
+    Parameters
+    ----------
+    every : int
+        The generator moves at each `every`-th call.
+
+    Notes
+    -----
+    The position in the schedule cannot tell: by the clock it skips and repeats numbers. The count
+    belongs to the ``state`` of a method, so that a resumed run takes up the right turn.
+    """
+
+    def __init__(self, every: int):
+        self.every = every
+        self.count = 0
+
+    def generator_moves(self) -> bool:
+        """Count a step, and tell whether the generator learns in it."""
+        self.count += 1
+        return self.count % self.every == 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the count."""
+        return {"count": self.count}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from a count of :meth:`state_dict`."""
+        self.count = state["count"]
+
+
+def label_channels(labels: Tensor, classes: int, like: Tensor) -> Tensor:
+    """A channel a class, one everywhere for the class of the image and zero in the others.
+
+    Parameters
+    ----------
+    labels : (N,) int64 tensor
+    classes : int
+        K.
+    like : (N, ...) tensor
+        Gives size and type.
+
+    Returns
+    -------
+    (N, K, ...) tensor
+    """
+    onehot = F.one_hot(labels, classes).to(like.dtype)
+    return onehot.reshape(*onehot.shape, *(1,) * (like.dim() - 2)).expand(-1, -1, *like.shape[2:])
+
+
+def panels(batch: dict[str, Tensor], made: Tensor) -> dict[str, Tensor]:
+    """Input, target and what was made of it, of the first pair of a batch, to be drawn."""
+    mask = batch["mask"][0, 0]
+    return {
+        "input": batch["input"][0, 0].float(),
+        "target": batch["target"][0, 0] * mask,
+        "output": made[0, 0].float() * mask,
+    }
+
+
+def opinion(critic: nn.Module, image: Tensor):
+    """What a discriminator says of a generated image; it learns nothing, its generator does."""
+    critic.requires_grad_(False)
+    result = critic(image)
+    critic.requires_grad_(True)
+    return result

@@ -1,0 +1,142 @@
+"""Progressively grown GAN (Karras et al. 2018, https://arxiv.org/abs/1710.10196): from noise."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from bids_gan.gan.heads import bounded
+from bids_gan.gan.losses.adversarial import fool, gradient_penalty, judge
+from bids_gan.gan.losses.image import masked_l1
+from bids_gan.gan.losses.structure import dissimilarity
+from bids_gan.gan.networks.progressive import double, halve, stage_and_share
+
+
+class ProgressiveGAN:
+    """Generator and critic that begin at 4 voxels a side and double, stage by stage.
+
+    Parameters
+    ----------
+    generator : ProgressiveGenerator
+    critic : ProgressiveCritic
+    stages : int
+        How many sizes there are.
+    stage_steps : float
+        Steps of each; in the first half of all but the first the new size fades in.
+    value_range : str
+        See :data:`bids_gan.gan.heads.RANGES`.
+    penalty_weight, drift_weight : float
+        Of the gradient penalty, and of the mean square of the scores of real images, which keeps
+        them from wandering.
+    learning_rate : float
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        critic: nn.Module,
+        stages: int,
+        stage_steps: float,
+        value_range: str = "positive",
+        penalty_weight: float = 10.0,
+        drift_weight: float = 1e-3,
+        learning_rate: float = 1e-3,
+    ):
+        self.stages = stages
+        self.stage_steps = stage_steps
+        self.value_range = value_range
+        self.penalty_weight = penalty_weight
+        self.drift_weight = drift_weight
+        self.modules = {"generator": generator, "critic": critic}
+        self.optimisers = {
+            name: torch.optim.Adam(module.parameters(), learning_rate, (0.0, 0.99))
+            for name, module in self.modules.items()
+        }
+
+    def progress(self, step: float) -> float:
+        """How far the networks have grown at a step, see :func:`stage_and_share`."""
+        stage = min(int(step / self.stage_steps), self.stages - 1)
+        if stage == 0:
+            return 0.0
+        share = min(2 * (step / self.stage_steps - stage), 1.0)
+        # at the very beginning of a fade the new size is there, if only just
+        return stage - 1 + max(share, 1e-6)
+
+    def losses(self, batch: dict[str, Tensor], step: int) -> dict[str, dict[str, Tensor]]:
+        """Return the loss terms of generator and critic.
+
+        Parameters
+        ----------
+        batch : dict
+            ``input`` (N, 1, ...), real images of the last size.
+        step : int
+            Which size is worked on.
+        """
+        generator, critic = self.modules["generator"], self.modules["critic"]
+        progress = self.progress(step)
+        generator.progress.fill_(progress)
+        critic.progress.fill_(progress)
+        real = self.shrunk(batch["input"], progress)
+        fake = self.draw(generator, len(real), real.device)
+        drift = critic(real).float().square().mean()
+        return {
+            "generator": {"fool": fool(critic, fake, "wasserstein")},
+            "critic": {
+                "judge": judge(critic, real, fake, "wasserstein"),
+                "penalty": self.penalty_weight * gradient_penalty(critic, real, fake),
+                "drift": self.drift_weight * drift,
+            },
+        }
+
+    def draw(self, network: nn.Module, count: int, device: torch.device) -> Tensor:
+        """Images (count, 1, ...) of random vectors."""
+        z = torch.randn(count, network.latent, device=device)
+        return bounded(network(z), self.value_range)
+
+    def shrunk(self, image: Tensor, progress: float) -> Tensor:
+        """Real images of the size grown to, with as little detail as generated ones can have."""
+        stage, share = stage_and_share(progress)
+        for _ in range(self.stages - 1 - stage):
+            image = halve(image)
+        return image if share == 1.0 else torch.lerp(double(halve(image)), image, share)
+
+    @torch.no_grad()
+    def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
+        """Validation numbers of a batch of real images: whether generated ones are as different.
+
+        Returns
+        -------
+        dict
+            ``ssim_real`` and ``ssim_generated``, the mean structural similarity of two images of
+            a kind; generated ones that are much more alike have collapsed. ``diversity``, the
+            mean absolute difference of two generated images over that of two real ones.
+        """
+        real = self.shrunk(batch["input"], float(network.progress))
+        fake = self._same_draw(network, len(real), real.device)
+        (far, alike), (real_far, real_alike) = pairwise(fake), pairwise(real)
+        return {
+            "diversity": far / real_far, "ssim_generated": alike, "ssim_real": real_alike,
+        }  # fmt: skip
+
+    @torch.no_grad()
+    def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A real image and three that were made, always of the same vectors."""
+        real = self.shrunk(batch["input"][:1], float(network.progress))
+        made = self._same_draw(network, 3, real.device)
+        return {"real": real[0, 0]} | {str(n): volume[0] for n, volume in enumerate(made, 1)}
+
+    def _same_draw(self, network: nn.Module, count: int, device: torch.device) -> Tensor:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return self.draw(network, count, device)
+
+
+def pairwise(images: Tensor) -> tuple[float, float]:
+    """Mean absolute difference, and mean SSIM, over all pairs of (N, 1, ...) images."""
+    pairs = list(itertools.combinations(images.split(1), 2))
+    everywhere = torch.ones_like(images[:1])
+    far = [masked_l1(a, b, everywhere) for a, b in pairs]
+    alike = [1 - dissimilarity(a, b, everywhere) for a, b in pairs]
+    return float(torch.stack(far).mean()), float(torch.stack(alike).mean())

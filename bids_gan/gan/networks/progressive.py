@@ -1,0 +1,97 @@
+"""Generator that grows: from noise to an image of 4 voxels a side, then 8, 16 and so on."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bids_gan.gan.networks.equalised import Equalised, PixelNorm
+from bids_gan.gan.networks.layers import layers_of
+
+SMALLEST = 4
+
+
+def stage_and_share(progress: float) -> tuple[int, float]:
+    """Resolution that is worked on, and the share with which it has faded in.
+
+    Whole numbers s are stage s alone, share 1; s - 1 + a is stage s with share a over stage s - 1.
+    """
+    stage = math.ceil(progress)
+    return stage, 1.0 - (stage - progress)
+
+
+def double(x: Tensor) -> Tensor:
+    """Twice the size, by nearest neighbour."""
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def halve(x: Tensor) -> Tensor:
+    """Half the size, by the mean of neighbours."""
+    return F.interpolate(x, scale_factor=0.5, mode="area")
+
+
+class ProgressiveGenerator(nn.Module):
+    """From a vector to an image, with equalised layers and pixel normalisation.
+
+    Parameters
+    ----------
+    latent : int
+        Length of the vector.
+    widths : sequence of int
+        Channels at 4, 8, 16 ... voxels a side.
+    channels : int
+        Of the image.
+    dimensions : {3, 2}
+
+    Attributes
+    ----------
+    progress : () tensor
+        How far it has grown, see :func:`stage_and_share`; at first to the end.
+    """
+
+    def __init__(
+        self,
+        latent: int = 128,
+        widths: tuple[int, ...] = (128, 128, 64, 32, 16),
+        channels: int = 1,
+        dimensions: int = 3,
+    ):
+        super().__init__()
+        convolution = layers_of(dimensions).convolution
+
+        def block(inputs: int, outputs: int) -> list[nn.Module]:
+            layer = Equalised(convolution(inputs, outputs, 3, padding=1))
+            return [layer, nn.LeakyReLU(0.2), PixelNorm()]
+
+        self.latent = latent
+        self.coarse = (widths[0], *(SMALLEST,) * dimensions)
+        self.first = nn.Sequential(
+            PixelNorm(),
+            Equalised(nn.Linear(latent, math.prod(self.coarse)), gain=math.sqrt(2) / 4),
+            nn.Unflatten(1, self.coarse),
+            nn.LeakyReLU(0.2),
+            PixelNorm(),
+            *block(widths[0], widths[0]),
+        )
+        self.blocks = nn.ModuleList(
+            nn.Sequential(*block(a, b), *block(b, b)) for a, b in itertools.pairwise(widths)
+        )
+        self.to_image = nn.ModuleList(
+            Equalised(convolution(width, channels, 1), gain=1.0) for width in widths
+        )
+        self.register_buffer("progress", torch.tensor(float(len(widths) - 1)))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Raw image (N, channels, ...) of vectors (N, latent), of the size grown to."""
+        stage, share = stage_and_share(float(self.progress))
+        x, before = self.first(z), None
+        for block in self.blocks[:stage]:
+            before, x = x, block(double(x))
+        image = self.to_image[stage](x)
+        if share == 1.0:
+            return image
+        return torch.lerp(double(self.to_image[stage - 1](before)), image, share)

@@ -1,0 +1,124 @@
+"""Training patches of several aligned contrasts, rendered from label maps by one protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bids_gan.gan.training.augment import (
+    patch_coordinates,
+    random_matrix,
+    sample,
+    smooth_noise,
+)
+from bids_gan.simulate.composition import LESION
+from bids_gan.simulate.patches import LabelPatches, soften
+from bids_gan.simulate.physics import protocol_contrasts
+
+WHITE_MATTER = 2
+
+
+class ContrastPatches(LabelPatches):
+    """Patches of a person in each sequence of a protocol.
+
+    Parameters
+    ----------
+    maps, patch, batch, seed
+        See :class:`LabelPatches`.
+    contrasts : sequence of {'T1w', 'T2w', 'PDw', 'FLAIR', 'b0'}
+    lesions : bool
+        Whether each person has a lesion in the white matter of the patch.
+    spacing : float
+        Voxel size in mm.
+    """
+
+    def __init__(
+        self,
+        maps: list[np.ndarray],
+        patch: int,
+        batch: int,
+        contrasts: Sequence[str],
+        lesions: bool = False,
+        seed: int = 0,
+        spacing: float = 1.0,
+    ):
+        super().__init__(maps, patch, batch, spacing, seed)
+        self.contrasts = tuple(contrasts)
+        self.lesions = lesions
+        self.brain_share = 1.0
+
+    def render(self, labels: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Images of the labels (p, p, p) of a patch.
+
+        Returns
+        -------
+        dict
+            ``contrasts`` (K, p, p, p), white matter near 1, zero outside ``mask`` (1, p, p, p);
+            classes of the healthy tissue, ``labels`` (p, p, p) int64; with lesions also where
+            they are, ``lesion`` (1, p, p, p).
+        """
+        mask = self.brain(labels, rng)
+        result = {"mask": mask, "labels": self.classes[labels]}
+        if self.lesions:
+            lesion = random_lesion(labels, rng)
+            labels = torch.where(lesion, LESION, labels)
+            result["lesion"] = lesion.float().unsqueeze(0)
+        means = torch.as_tensor(protocol_contrasts(rng, self.contrasts), dtype=torch.float32)
+        # the texture is of the tissue, coil and noise are of the scan
+        texture = 1 + rng.uniform(0.0, 0.04) * smooth_noise(rng, self.patch, self.patch // 3)
+        images = [self._scan(mean[labels].unsqueeze(0) * texture, rng) for mean in means]
+        return result | {"contrasts": torch.cat(images) * mask}
+
+    def _scan(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        """Point-spread function, coil sensitivity and Rician noise."""
+        image = soften(image, 0.5)
+        image = image * torch.exp(rng.uniform(0, 0.1) * smooth_noise(rng, self.patch, 3))
+        sigma = rng.uniform(0.01, 0.05)
+        real, imaginary = (
+            torch.as_tensor(sigma * rng.standard_normal(image.shape), dtype=torch.float32)
+            for _ in range(2)
+        )
+        return torch.hypot(image + real, imaginary)
+
+
+class WholeBrains(ContrastPatches):
+    """Whole brains, all in the middle of their patch, a little turned and stretched.
+
+    See :class:`ContrastPatches`; ``patch * spacing`` must be wide enough for a brain.
+    """
+
+    def _labels(self, rng: np.random.Generator) -> Tensor:
+        person = int(rng.integers(len(self.maps)))
+        places = self.brains[person]
+        middle = (places.min(0) + places.max(0)) / 2 + rng.normal(0, 2, 3)
+        matrix = self.spacing * random_matrix(rng, 8, 0.08)
+        coordinates = patch_coordinates(middle, matrix, self.patch)
+        return sample(self.maps[person], coordinates, mode="nearest").squeeze(0).round().long()
+
+
+def random_lesion(labels: Tensor, rng: np.random.Generator) -> Tensor:
+    """Uneven ball of 3 to 6 mm radius in the white matter.
+
+    Parameters
+    ----------
+    labels : (p, p, p) int64 tensor
+        1 mm voxels.
+    rng : Generator
+
+    Returns
+    -------
+    (p, p, p) bool tensor
+        Empty when the patch has no white matter.
+    """
+    white = labels == WHITE_MATTER
+    places = white.nonzero()
+    if not len(places):
+        return white
+    axes = [torch.arange(n, dtype=torch.float32) for n in labels.shape]
+    grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    distance = (grid - places[int(rng.integers(len(places)))]).norm(dim=-1)
+    surface = rng.uniform(3, 6) * (1 + 0.3 * smooth_noise(rng, len(labels), 6)[0])
+    return white & (distance < surface)

@@ -1,0 +1,133 @@
+"""Every network for slices and for volumes, of any size; what released models need stays."""
+
+import pytest
+import torch
+
+from bids_gan.gan.inference import tiled
+from bids_gan.gan.networks.autoencoder import Autoencoder
+from bids_gan.gan.networks.classifier import ClassifyingDiscriminator
+from bids_gan.gan.networks.factory import build_network
+from bids_gan.gan.networks.layers import channels_last
+from bids_gan.gan.networks.multiscale import MultiScaleDiscriminator
+from bids_gan.gan.networks.patchgan import PatchDiscriminator
+from bids_gan.gan.networks.resnet import ResNetGenerator
+from bids_gan.gan.networks.unet import depth_to_space, space_to_depth
+from bids_gan.models.registry import load_network, released_cards
+
+SIZES = {2: [(16, 16), (11, 17)], 3: [(16, 16, 16), (9, 14, 11)]}
+CASES = [(d, size) for d, sizes in SIZES.items() for size in sizes]
+GENERATORS = [
+    ({"in_channels": 2, "out_channels": 1, "widths": [8, 8]}, 2),
+    ({"kind": "resnet", "in_channels": 2, "out_channels": 1, "base": 2, "blocks": 1}, 2),
+    (
+        {
+            "kind": "resnet", "in_channels": 2, "out_channels": 1, "base": 2, "blocks": 1,
+            "padding": "zeros",
+        },
+        2,
+    ),
+    ({"kind": "unit", "in_channels": 2, "base": 2, "blocks": 2}, 2),
+    ({"kind": "collagan", "contrasts": 3, "widths": [6, 6]}, 6),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dimensions", "size"), CASES)
+@pytest.mark.parametrize(("spec", "channels"), GENERATORS)
+def test_generators_give_an_image_of_the_size_they_get(spec, channels, dimensions, size):
+    torch.manual_seed(0)
+    network = build_network({**spec, "dimensions": dimensions})
+    channels_last(network)
+    x = torch.randn(2, channels, *size)
+    assert network(x).shape == (2, 1, *size)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_autoencoder_is_made_for_one_size_and_says_so(dimensions):
+    network = build_network(
+        {
+            "kind": "autoencoder", "size": 16, "latent": 5, "widths": [4, 4],
+            "dimensions": dimensions,
+        }
+    )  # fmt: skip
+    x = torch.randn(2, 1, *(16,) * dimensions)
+    assert network.encode(x).shape == (2, 5)
+    assert network(x).shape == x.shape
+    with pytest.raises(ValueError, match=r"17.*made for \(16"):
+        network(torch.randn(2, 1, *(17,) * dimensions))
+    with pytest.raises(ValueError, match="size 18 is not a multiple of 4"):
+        Autoencoder(1, 18, widths=(4, 4))
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_discriminators_judge_slices_and_volumes(dimensions):
+    x = torch.randn(2, 1, *(24,) * dimensions)
+    assert PatchDiscriminator(1, 2, 1, dimensions)(x).shape == (2, 1, *(10,) * dimensions)
+    scores, logits = ClassifyingDiscriminator(1, 4, 2, 3, dimensions)(x)
+    assert scores.shape == (2, 1, *(3,) * dimensions)
+    assert logits.shape == (2, 4)
+    sizes = [score.shape[2] for score in MultiScaleDiscriminator(1, 2, 2, 3, dimensions)(x)]
+    assert sizes == [6, 3, 1]
+
+
+def test_other_dimensions_are_refused():
+    with pytest.raises(ValueError, match=r"dimensions = 4: 2 \(slices\) or 3"):
+        ResNetGenerator(1, 1, 2, 1, dimensions=4)
+
+
+def test_slices_are_rearranged_without_loss():
+    x = torch.arange(2 * 3 * 4 * 6).reshape(2, 3, 4, 6)
+    y = space_to_depth(x)
+    assert y.shape == (2, 12, 2, 3)
+    assert set(y[0, :4, 0, 0].tolist()) == set(x[0, 0, :2, :2].flatten().tolist())
+    assert torch.equal(depth_to_space(y), x)
+
+
+def test_tiles_of_a_slice():
+    x = torch.rand(1, 1, 20, 33)
+    blended = tiled(lambda part: 3 * part, x, 12)
+    torch.testing.assert_close(blended, 3 * x, rtol=1e-4, atol=1e-4)
+
+
+def test_published_numbers_of_parameters():
+    def millions(network):
+        return sum(p.numel() for p in network.parameters()) / 1e6
+
+    # spectral normalisation keeps its vectors in buffers, so the weights alone are counted
+    assert millions(PatchDiscriminator(1, 32)) == pytest.approx(2.77, rel=0.01)
+    assert millions(PatchDiscriminator(1, 64)) == pytest.approx(11.05, rel=0.01)
+    # CycleGAN's generator for photographs: base 64, 9 blocks, 3 channels
+    photographs = ResNetGenerator(3, 3, base=64, blocks=9, dimensions=2)
+    assert millions(photographs) == pytest.approx(11.38, rel=0.01)
+
+
+def test_released_weights_fit():
+    for card in released_cards():
+        load_network(card)
+
+
+def test_reflection_erases_a_label_and_zeros_let_it_through():
+    """Instance normalisation subtracts a channel that is constant to the border and beyond."""
+    effects = {}
+    for padding in ("reflect", "zeros"):
+        torch.manual_seed(0)
+        network = ResNetGenerator(3, 1, base=4, blocks=1, padding=padding)
+        image = torch.rand(1, 1, 12, 12, 12)
+        outputs = []
+        for label in (0, 1):
+            channels = torch.zeros(1, 2, 12, 12, 12)
+            channels[:, label] = 1
+            outputs.append(network(torch.cat([image, channels], dim=1)).detach())
+        spread = outputs[0].std()
+        effects[padding] = float((outputs[0] - outputs[1]).abs().mean() / spread)
+    assert effects["reflect"] < 1e-3
+    assert effects["zeros"] > 0.05
+
+
+def test_unit_shares_the_blocks_next_to_the_latent_space():
+    network = build_network({"kind": "unit", "base": 2, "blocks": 2})
+    x = torch.rand(1, 1, 12, 12, 12)
+    network.decode(network.encode(x, "source"), "source").sum().backward()
+    touched = {
+        name.split(".net")[0] for name, p in network.named_parameters() if p.grad is not None
+    }
+    assert touched == {"encoders.source", "decoders.source", "last_encoded", "first_decoded"}

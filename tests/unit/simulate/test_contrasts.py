@@ -1,0 +1,73 @@
+"""Aligned contrasts: one person's tissues in all of them, lesions in the white matter."""
+
+import numpy as np
+import pytest
+import torch
+
+from bids_gan.simulate.composition import LESION
+from bids_gan.simulate.contrasts import ContrastPatches, random_lesion
+from bids_gan.simulate.physics import protocol_contrasts
+
+KINDS = ("T1w", "T2w", "PDw", "FLAIR")
+WHITE, GREY, FLUID = 2, 3, 4
+
+
+def head():
+    """White matter around a ventricle, in cortex."""
+    labels = np.zeros((40, 40, 40), np.int16)
+    labels[4:36, 4:36, 4:36] = GREY
+    labels[8:32, 8:32, 8:32] = WHITE
+    labels[18:22, 18:22, 18:22] = FLUID
+    return labels
+
+
+def test_contrasts_are_those_of_their_names():
+    t1w, t2w, pdw, flair = protocol_contrasts(np.random.default_rng(0), KINDS)
+    assert t1w[FLUID] < t1w[GREY] < t1w[WHITE] == pytest.approx(1)
+    assert t2w[FLUID] > t2w[GREY] > t2w[WHITE] == pytest.approx(1)
+    assert pdw[GREY] > pdw[WHITE]
+    assert flair[FLUID] < 0.3 < flair[WHITE]
+    assert flair[LESION] > 1.2
+
+
+def test_protocol_is_fixed_and_people_differ():
+    first, again = (protocol_contrasts(np.random.default_rng(3), KINDS) for _ in range(2))
+    assert np.array_equal(first, again)
+    people = [protocol_contrasts(np.random.default_rng(seed), KINDS) for seed in range(40)]
+    grey = np.array([table[:, GREY] for table in people])
+    assert (grey.std(0) > 0.01).all()
+    # without differences between people nothing is left to draw
+    still = [protocol_contrasts(np.random.default_rng(seed), KINDS, 0.0) for seed in range(2)]
+    assert np.array_equal(*still)
+
+
+def test_patches_are_aligned_and_zero_outside_the_mask():
+    batch = ContrastPatches([head()], 16, 2, KINDS).batch(0)
+    assert batch["contrasts"].shape == (2, 4, 16, 16, 16)
+    assert batch["contrasts"].dtype == torch.float32
+    assert not (batch["contrasts"] * (1 - batch["mask"])).any()
+    assert "lesion" not in batch
+    again = ContrastPatches([head()], 16, 2, KINDS).batch(0)
+    assert all(torch.equal(batch[key], again[key]) for key in batch)
+
+
+def test_lesion_is_bright_in_flair_and_not_in_the_labels():
+    patches = ContrastPatches([head()], 24, 1, ["FLAIR"], lesions=True)
+    labels = torch.as_tensor(head())[8:32, 8:32, 8:32].long()
+    found = patches.render(labels, np.random.default_rng(1))
+    lesion = found["lesion"][0] > 0
+    white = (labels == WHITE) & ~lesion
+    image = found["contrasts"][0]
+    assert lesion.sum() > 20
+    assert image[lesion].mean() > image[white].mean() + 0.2
+    assert torch.equal(found["labels"], patches.classes[labels])
+
+
+def test_lesions_are_within_white_matter_and_of_the_size_asked_for():
+    labels = torch.as_tensor(head()).long()
+    for seed in range(5):
+        lesion = random_lesion(labels, np.random.default_rng(seed))
+        assert (labels[lesion] == WHITE).all()
+        extent = lesion.nonzero()
+        assert (extent.amax(0) - extent.amin(0)).max() <= 2 * 6 * 1.9 + 1
+    assert not random_lesion(torch.full((8, 8, 8), GREY), np.random.default_rng(0)).any()
