@@ -1,5 +1,7 @@
 """One generator through whole volumes, cubes, slices and slices with neighbours."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -66,7 +68,7 @@ def test_tiles_cover_the_axis_and_overlap_as_much_as_asked_for(length, overlap):
     starts = tile_starts(length, 16, overlap)
     assert starts[0] == 0
     assert starts[-1] == length - 16
-    steps = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+    steps = [b - a for a, b in itertools.pairwise(starts)]
     assert all(0 < step <= 16 * (1 - overlap) for step in steps)
 
 
