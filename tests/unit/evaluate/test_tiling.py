@@ -46,13 +46,13 @@ def test_difference_is_in_the_unit_of_the_image_and_a_share_of_its_range():
 @pytest.mark.parametrize(
     ("network", "agrees"),
     [
-        (SpaceToDepthUNet(1, 1, (16, 16)).eval(), True),
+        (SpaceToDepthUNet(1, 1, (16,)).eval(), True),
         (ResNetGenerator(1, 1, base=4, blocks=1).eval(), False),
     ],
     ids=["batch norm", "instance norm"],
 )
 def test_overlap_heals_the_seams_of_a_crop_independent_network_only(network, agrees):
-    volume = np.random.default_rng(0).random((1, 40, 32, 33), np.float32)
+    volume = np.random.default_rng(0).random((1, 40, 32, 32), np.float32)
     volume[..., 20:] *= 3
 
     def make(tile, overlap):
@@ -60,5 +60,5 @@ def test_overlap_heals_the_seams_of_a_crop_independent_network_only(network, agr
 
     mask = np.ones(volume.shape[1:], bool)
     _, abrupt, blended = compare_tilings(make, mask, [16], [0.0, 0.5])
-    assert (blended.share < 0.02) == agrees
+    assert (blended.share < 0.03) == agrees
     assert blended.difference < abrupt.difference or not agrees

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from bids_gan.cli.model import main
 from bids_gan.gan.memory import inference_memory, without_content
 from bids_gan.models.memory import (
     largest_that_fits,
@@ -69,3 +70,14 @@ def test_prediction_of_training_is_what_a_new_process_takes():
     recipe = read_recipe("t1w-to-fa")
     predicted = plan_training(recipe, 48, 2, "fp32").peak
     assert predicted == pytest.approx(measure_training(recipe, 48, 2, "fp32"), rel=0.25)
+
+
+def test_command_prints_the_table_and_what_would_fit(capsys):
+    options = ["--volume", "64", "64", "48", "--patch", "16", "--batch", "1"]
+    assert main(["plan-memory", "t1w-to-fa", *options, "--precision", "fp32"]) == 0
+    table = capsys.readouterr().out
+    assert "| MiB | inference 64×64×48, fp32 | training 1 × 16³, fp32 |" in table
+    assert "| optimiser | – |" in table
+    assert main(["plan-memory", "t1w-to-fa", *options, "--memory-gb", "0.001"]) == 0
+    assert "not even cubes of 16 fit" in capsys.readouterr().out
+    assert main(["plan-memory", "nothing", *options]) == 69
