@@ -102,7 +102,8 @@ def seam_excess(
 def tiling_table(results: Sequence[TilingResult], unit: str) -> str:
     """Markdown, one row a way to make the image."""
     lines = [
-        f"| tile | overlap | mean difference ({unit or 'no unit'}) | of the range | seam excess | s |",
+        f"| tile | overlap | mean difference ({unit or 'no unit'}) | of the range "
+        "| seam excess | s |",
         "|---|---|---|---|---|---|",
     ]
     for row in results:

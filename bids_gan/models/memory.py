@@ -104,7 +104,7 @@ def plan_training(recipe: dict, patch: int, batch: int, precision: str) -> Footp
     )
 
 
-def largest_that_fits(needed: Callable[[int], int], budget: int, most: int) -> int | None:
+def largest_that_fits(needed: Callable[[int], float], budget: int, most: int) -> int | None:
     """Largest multiple of 16 up to `most` that needs no more than `budget`; None when none does.
 
     Parameters
@@ -233,9 +233,14 @@ def memory_advice(
         )
         lines = [f"inference: {f'cubes of {tile} fit' if tile else 'not even cubes of 16 fit'}"]
     if "method" in recipe:
-        patch = largest_that_fits(
-            lambda size: plan_training(recipe, size, batch, at_training).peak, left, 256
-        )
+
+        def needed(patch: int) -> float:
+            try:
+                return plan_training(recipe, patch, batch, at_training).peak
+            except (ValueError, RuntimeError):  # smaller than the network can take
+                return float("inf")
+
+        patch = largest_that_fits(needed, left, 256)
         fits = f"patches of {patch} fit" if patch else "not even patches of 16 fit"
         lines.append(f"training: {fits}, {batch} a step")
     return lines
