@@ -2,8 +2,9 @@
 
     python benchmarks/fdg_ceiling.py SIMULATED
 
-The true labels of each person with the uptake of the mean person, blurred as the scanner blurs: what
-remains is the noise of the scan and how far the person's uptake is from the mean, which no T1w tells.
+The true labels of each person with the uptake of the mean person, blurred as the scanner blurs:
+what remains is the noise of the scan and how far the person's uptake is from the mean, which no
+T1w tells.
 """
 
 from __future__ import annotations

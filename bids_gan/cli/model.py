@@ -113,6 +113,28 @@ def get_parser() -> argparse.ArgumentParser:
     ablation.add_argument("--seed", type=int, default=0)
     _add_device(ablation)
 
+    tiling = commands.add_parser(
+        "tiling", help="how far an image made in tiles lies from the whole volume's"
+    )
+    tiling.add_argument("model", help="name or path of a model; a recipe with --untrained")
+    tiling.add_argument("t1w", type=Path, nargs="?", help="of a person; else the MNI152 template")
+    tiling.add_argument("--untrained", action="store_true", help="random weights, by a recipe")
+    tiling.add_argument("--tiles", type=int, nargs="+", default=[32, 64, 96], help="voxels")
+    tiling.add_argument("--overlaps", type=float, nargs="+", default=[0, 25, 50], help="percent")
+    _add_precision(tiling)
+    _add_device(tiling)
+
+    memory = commands.add_parser(
+        "plan-memory", help="predict the memory that training and inference need"
+    )
+    memory.add_argument("model", help="recipe or released model, by name or path")
+    memory.add_argument("--volume", type=int, nargs=3, default=(160, 192, 160), help="voxels")
+    memory.add_argument("--tile", type=int, default=None, help="edge of cubes; else at once")
+    memory.add_argument("--patch", type=int, default=None, help="instead of the recipe's")
+    memory.add_argument("--batch", type=int, default=None, help="instead of the recipe's")
+    memory.add_argument("--memory-gb", type=float, default=None, help="say what fits into it")
+    _add_precision(memory)
+
     commands.add_parser("list", help="released models")
     show = commands.add_parser("show", help="print a model's card")
     show.add_argument("model", help="name, or path of a .safetensors file")
@@ -156,6 +178,10 @@ def _simulate(options: argparse.Namespace) -> int:
 def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]")
     parser.add_argument("--threads", type=int, default=None, help="processor threads")
+
+
+def _add_precision(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--precision", default="auto", choices=("auto", "bf16", "fp32"))
 
 
 @contextmanager
@@ -270,6 +296,66 @@ def _study(options: argparse.Namespace):
     return study
 
 
+def _tiling(options: argparse.Namespace) -> int:
+    from bids_gan.evaluate.tiling import tiling_table
+    from bids_gan.models.memory import find_recipe
+    from bids_gan.models.tiling import measured_anatomy, template_anatomy, tile_model
+
+    anatomy = measured_anatomy(options.t1w) if options.t1w else template_anatomy()
+    with _processes(options) as device:
+        results = tile_model(
+            options.model,
+            anatomy,
+            options.tiles,
+            [percent / 100 for percent in options.overlaps],
+            untrained=options.untrained,
+            precision=options.precision,
+            device=device,
+        )
+        print(
+            tiling_table(
+                list(results), find_recipe(options.model).get("card", {}).get("Units", "")
+            )
+        )
+    return 0
+
+
+def _plan_memory(options: argparse.Namespace) -> int:
+    from bids_gan.errors import UsageError
+    from bids_gan.gan.inference import choose_precision
+    from bids_gan.models import memory
+
+    recipe = memory.find_recipe(options.model)
+    shape, at_inference = tuple(options.volume), choose_precision(options.precision)
+    data, training = recipe.get("data", {}), recipe.get("training", {})
+    patch, batch = options.patch or data.get("patch"), options.batch or data.get("batch")
+    at_training = training.get("precision", "bf16")
+    if options.precision != "auto":
+        at_training = options.precision
+    size = "×".join(map(str, shape)) + (f" in {options.tile}³" if options.tile else "")
+    columns = {}
+    if memory.takes_any_size(recipe):
+        columns[f"inference {size}, {at_inference}"] = memory.plan_inference(
+            recipe, shape, at_inference, options.tile
+        )
+    if memory.can_plan_training(recipe):
+        columns[f"training {batch} × {patch}³, {at_training}"] = memory.plan_training(
+            recipe, patch, batch, at_training
+        )
+    if not columns:
+        raise UsageError(
+            f"{options.model}: its steps depend on its images and cannot be predicted"
+        )
+    print(memory.memory_table(columns))
+    print(f"Python and its libraries need {memory.libraries() / 2**20:.0f} MiB besides.")
+    if options.memory_gb is not None:
+        budget = round(options.memory_gb * 2**30)
+        precisions = (at_inference, at_training)
+        for line in memory.memory_advice(recipe, shape, batch, precisions, budget):
+            print(f"{options.memory_gb:g} GiB, {line}")
+    return 0
+
+
 def _list(options: argparse.Namespace) -> int:
     from bids_gan.models.registry import released_cards
 
@@ -291,6 +377,8 @@ COMMANDS = {
     "train": _train,
     "finetune": _finetune,
     "evaluate": _evaluate,
+    "tiling": _tiling,
+    "plan-memory": _plan_memory,
     "list": _list,
     "show": _show,
 }

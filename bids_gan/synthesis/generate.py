@@ -11,6 +11,8 @@ from bids_gan.gan.inference import run_network
 from bids_gan.geometry import mask_bounds
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bids_gan.anatomy.prepare import Anatomy
     from bids_gan.models.registry import Card, Model
 
@@ -97,23 +99,32 @@ def synthesise(
     precision : {'auto', 'bf16', 'fp32'}
     device : str
     """
-    from bids_gan.gan.heads import bounded, split_heads
-
     card = model.card
     inputs, mask, affine = generator_input(anatomy, card.inputs)
     raw = run_network(model.network, inputs, precision, device, field_of_view(card))
-    output = card.text.get("Output", {})
-    value_range, unit, std = output.get("range", "fraction"), output.get("unit", 1), None
+    mean, std = image_of(raw, card.text.get("Output", {}))
+    std = None if std is None else np.where(mask, std, 0).astype(np.float32)
+    return SyntheticImage(np.where(mask, mean, 0).astype(np.float32), std, affine)
+
+
+def image_of(raw: Tensor, output: dict) -> tuple[np.ndarray, np.ndarray | None]:
+    """Image, and the standard deviation of its error, in the unit of the output.
+
+    Parameters
+    ----------
+    raw : (C, I, J, K) tensor
+        Of the network; value, or value and log-scale.
+    output : dict
+        ``range`` and ``unit``, of a recipe or a card.
+    """
+    from bids_gan.gan.heads import bounded, split_heads
+
+    value_range, unit = output.get("range", "fraction"), output.get("unit", 1)
     if len(raw) == 1:
-        value = bounded(raw, value_range)
-    else:
-        value, log_scale = split_heads(raw[None], value_range)
-        value = value[0]
-        # a Laplace law of scale b has standard deviation b * sqrt(2)
-        std = unit * np.sqrt(2) * log_scale[0, 0].exp().numpy()
-        std = np.where(mask, std, 0).astype(np.float32)
-    mean = np.where(mask, unit * value[0].numpy(), 0)
-    return SyntheticImage(mean.astype(np.float32), std, affine)
+        return unit * bounded(raw, value_range)[0].numpy(), None
+    value, log_scale = split_heads(raw[None], value_range)
+    # a Laplace law of scale b has standard deviation b * sqrt(2)
+    return unit * value[0, 0].numpy(), unit * np.sqrt(2) * log_scale[0, 0].exp().numpy()
 
 
 def field_of_view(card: Card) -> int | None:
