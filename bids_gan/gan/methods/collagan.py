@@ -10,7 +10,7 @@ from bids_gan.gan.losses.adversarial import discriminator_loss, generator_loss
 from bids_gan.gan.losses.classification import class_cross_entropy
 from bids_gan.gan.losses.image import masked_l1
 from bids_gan.gan.losses.structure import dissimilarity
-from bids_gan.gan.methods.parts import label_channels, opinion
+from bids_gan.gan.methods.parts import adam, label_channels, opinion
 
 
 class CollaGAN:
@@ -66,10 +66,7 @@ class CollaGAN:
         self.adversarial_start = adversarial_start
         self.data_range = data_range
         self.modules = {"generator": generator, "discriminator": discriminator}
-        self.optimisers = {
-            name: torch.optim.Adam(module.parameters(), learning_rate, (0.5, 0.999))
-            for name, module in self.modules.items()
-        }
+        self.optimisers = adam(self.modules, learning_rate)
 
     def impute(
         self, network: nn.Module, images: Tensor, given: Tensor, wanted: Tensor, mask: Tensor

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from bids_gan.gan.heads import bounded, slice_profile
-from bids_gan.gan.inference import tiled
+from bids_gan.gan.heads import bounded
 from bids_gan.gan.losses.adversarial import fool, judge
 from bids_gan.gan.losses.cycle import cycle_consistency
-from bids_gan.gan.losses.image import agreement, masked_l1
+from bids_gan.gan.losses.image import masked_l1
 from bids_gan.gan.losses.terms import Example, Term, weighted
-from bids_gan.gan.methods.parts import panels
+from bids_gan.gan.methods.parts import ValidatedInTiles, adam
 
 
 class ReplayPool:
@@ -69,7 +68,7 @@ class Translators(nn.Module):
         return self.there(x)
 
 
-class CycleGAN:
+class CycleGAN(ValidatedInTiles):
     """Two generators, two least-squares discriminators, cycle consistency; no pairs.
 
     Parameters
@@ -123,10 +122,7 @@ class CycleGAN:
             "critic_target": critic_target,
             "critic_source": critic_source,
         }
-        self.optimisers = {
-            name: torch.optim.Adam(module.parameters(), learning_rate, (0.5, 0.999))
-            for name, module in self.modules.items()
-        }
+        self.optimisers = adam(self.modules, learning_rate)
         self.state = {"pool_target": ReplayPool(pool), "pool_source": ReplayPool(pool)}
 
     def losses(self, batch: dict[str, Tensor], step: int) -> dict[str, dict[str, Tensor]]:
@@ -175,17 +171,3 @@ class CycleGAN:
     def _judge(self, side: str, real: Tensor, fake: Tensor) -> Tensor:
         critic, pool = self.modules[f"critic_{side}"], self.state[f"pool_{side}"]
         return judge(critic, real, pool.exchange(fake.detach()))
-
-    @torch.no_grad()
-    def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
-        """Validation numbers of a whole volume; only here are pairs looked at."""
-        return agreement(self._whole(network, batch), batch["target"], batch["supervised"])
-
-    @torch.no_grad()
-    def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """First volume of a batch: input, target and output."""
-        return panels(batch, self._whole(network, batch))
-
-    def _whole(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        raw = tiled(network, batch["input"][:, :1], self.tile)
-        return slice_profile(bounded(raw, self.value_range), batch["thickness"])

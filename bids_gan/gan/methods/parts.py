@@ -1,9 +1,61 @@
-"""Pieces that methods for many contrasts have in common."""
+"""Pieces that methods have in common."""
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from bids_gan.gan.heads import bounded, slice_profile
+from bids_gan.gan.inference import tiled
+from bids_gan.gan.losses.image import agreement
+
+
+def adam(
+    modules: dict[str, nn.Module],
+    learning_rate: float,
+    betas: tuple[float, float] = (0.5, 0.999),
+    weight_decay: float = 0.0,
+) -> dict[str, torch.optim.Optimizer]:
+    """Adam for each module, with the short memory that adversarial training is used to."""
+    return {
+        name: torch.optim.Adam(
+            module.parameters(), learning_rate, betas, weight_decay=weight_decay
+        )
+        for name, module in modules.items()
+    }
+
+
+class ValidatedInTiles:
+    """Validation of a method whose generator runs on cubes of the size of its training patches.
+
+    Attributes
+    ----------
+    tile : int
+        Edge of the cubes in voxels.
+    channels : int
+        Of the input, the first of which the generator is given.
+    value_range : str
+        Of the image, see :data:`bids_gan.gan.heads.RANGES`.
+    """
+
+    tile: int
+    channels: int = 1
+    value_range: str
+
+    @torch.no_grad()
+    def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
+        """Masked L1 and Pearson correlation of a whole volume; here even others look at pairs."""
+        return agreement(self._whole(network, batch), batch["target"], batch["supervised"])
+
+    @torch.no_grad()
+    def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Input, target and output of the first volume of a batch."""
+        return panels(batch, self._whole(network, batch))
+
+    def _whole(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        raw = tiled(network, batch["input"][:, : self.channels], self.tile)
+        return slice_profile(bounded(raw, self.value_range), batch["thickness"])
 
 
 class Turns:

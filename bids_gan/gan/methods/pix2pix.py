@@ -8,14 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from bids_gan.gan.heads import bounded, slice_profile
-from bids_gan.gan.inference import tiled
 from bids_gan.gan.losses.adversarial import fool, judge
-from bids_gan.gan.losses.image import agreement, masked_l1
+from bids_gan.gan.losses.image import masked_l1
 from bids_gan.gan.losses.terms import Example, Term, weighted
-from bids_gan.gan.methods.parts import panels
+from bids_gan.gan.methods.parts import ValidatedInTiles, adam
 
 
-class Pix2Pix:
+class Pix2Pix(ValidatedInTiles):
     """Conditional adversarial training with an L1 term, as published.
 
     Parameters
@@ -60,10 +59,7 @@ class Pix2Pix:
         self.channels = channels
         self.l1_weight = l1_weight
         self.modules = {"generator": generator, "discriminator": discriminator}
-        self.optimisers = {
-            name: torch.optim.Adam(module.parameters(), learning_rate, (0.5, 0.999))
-            for name, module in self.modules.items()
-        }
+        self.optimisers = adam(self.modules, learning_rate)
 
     def losses(self, batch: dict[str, Tensor], step: int) -> dict[str, dict[str, Tensor]]:
         """Return the loss terms of generator and discriminator.
@@ -93,17 +89,3 @@ class Pix2Pix:
             },
             "discriminator": {"critic": judge(critic, real, fake)},
         }
-
-    @torch.no_grad()
-    def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
-        """Validation numbers of a whole volume: masked L1 and Pearson correlation."""
-        return agreement(self._whole(network, batch), batch["target"], batch["supervised"])
-
-    @torch.no_grad()
-    def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """First volume of a batch: input, target and output."""
-        return panels(batch, self._whole(network, batch))
-
-    def _whole(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        raw = tiled(network, batch["input"][:, : self.channels], self.tile)
-        return slice_profile(bounded(raw, self.value_range), batch["thickness"])

@@ -11,6 +11,7 @@ from bids_gan.gan.heads import bounded
 from bids_gan.gan.losses.adversarial import fool, gradient_penalty, judge
 from bids_gan.gan.losses.image import masked_l1
 from bids_gan.gan.losses.structure import dissimilarity
+from bids_gan.gan.methods.parts import adam
 from bids_gan.gan.networks.progressive import double, halve, stage_and_share
 
 
@@ -50,10 +51,7 @@ class ProgressiveGAN:
         self.penalty_weight = penalty_weight
         self.drift_weight = drift_weight
         self.modules = {"generator": generator, "critic": critic}
-        self.optimisers = {
-            name: torch.optim.Adam(module.parameters(), learning_rate, (0.0, 0.99))
-            for name, module in self.modules.items()
-        }
+        self.optimisers = adam(self.modules, learning_rate, (0.0, 0.99))
 
     def progress(self, step: float) -> float:
         """How far the networks have grown at a step, see :func:`stage_and_share`."""

@@ -11,7 +11,7 @@ from bids_gan.gan.heads import bounded
 from bids_gan.gan.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty
 from bids_gan.gan.losses.classification import class_cross_entropy
 from bids_gan.gan.losses.image import agreement, masked_l1
-from bids_gan.gan.methods.parts import Turns, label_channels, opinion
+from bids_gan.gan.methods.parts import Turns, adam, label_channels, opinion
 
 
 class StarGAN:
@@ -60,10 +60,7 @@ class StarGAN:
         self.class_weight = class_weight
         self.penalty_weight = penalty_weight
         self.modules = {"generator": generator, "discriminator": discriminator}
-        self.optimisers = {
-            name: torch.optim.Adam(module.parameters(), learning_rate, (0.5, 0.999))
-            for name, module in self.modules.items()
-        }
+        self.optimisers = adam(self.modules, learning_rate)
         self.turns = Turns(critic_steps)
         self.state = {"turns": self.turns}
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from bids_gan.gan.heads import bounded, slice_profile
-from bids_gan.gan.inference import tiled
+from bids_gan.gan.heads import bounded
 from bids_gan.gan.losses.adversarial import fool, judge
-from bids_gan.gan.losses.image import agreement, masked_l1
+from bids_gan.gan.losses.image import masked_l1
 from bids_gan.gan.losses.latent import code_energy
-from bids_gan.gan.methods.parts import panels
+from bids_gan.gan.methods.parts import ValidatedInTiles, adam
 from bids_gan.gan.networks.layers import crop_to
 from bids_gan.gan.networks.multiscale import MultiScaleDiscriminator
 from bids_gan.gan.networks.unit import SharedLatentGenerator
@@ -18,7 +17,7 @@ from bids_gan.gan.networks.unit import SharedLatentGenerator
 OTHER = {"source": "target", "target": "source"}
 
 
-class UNIT:
+class UNIT(ValidatedInTiles):
     """Two variational auto-encoders with a common latent space, two discriminators; no pairs.
 
     Parameters
@@ -54,6 +53,7 @@ class UNIT:
         latent_weight: float = 0.01,
         learning_rate: float = 1e-4,
     ):
+        self.value_range = value_range
         self.ranges = {"source": "positive", "target": value_range}
         self.tile = tile
         self.image_weight = image_weight
@@ -63,12 +63,7 @@ class UNIT:
             "critic_target": critic_target,
             "critic_source": critic_source,
         }
-        self.optimisers = {
-            name: torch.optim.Adam(
-                module.parameters(), learning_rate, (0.5, 0.999), weight_decay=1e-4
-            )
-            for name, module in self.modules.items()
-        }
+        self.optimisers = adam(self.modules, learning_rate, weight_decay=1e-4)
 
     def losses(self, batch: dict[str, Tensor], step: int) -> dict[str, dict[str, Tensor]]:
         """Return the loss terms of generators and discriminators.
@@ -118,20 +113,6 @@ class UNIT:
         critics = self.modules[f"critic_{contrast}"]
         pairs = zip(critics.at_scales(real), critics.at_scales(fake), strict=True)
         return sum(judge(critic, image, made) for (critic, image), (_, made) in pairs)
-
-    @torch.no_grad()
-    def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
-        """Validation numbers of a whole volume; only here are pairs looked at."""
-        return agreement(self._whole(network, batch), batch["target"], batch["supervised"])
-
-    @torch.no_grad()
-    def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """First volume of a batch: input, target and output."""
-        return panels(batch, self._whole(network, batch))
-
-    def _whole(self, network: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        raw = tiled(network, batch["input"][:, :1], self.tile)
-        return slice_profile(bounded(raw, self.ranges["target"]), batch["thickness"])
 
 
 @torch.no_grad()
