@@ -17,15 +17,13 @@ import numpy as np
 from scipy import ndimage
 
 from bids_gan.anatomy.prepare import prepare_t1w
-from bids_gan.anatomy.segment import STRUCTURES, brain_of, find_structures
+from bids_gan.anatomy.segment import ALL_WHITE, STRUCTURES, brain_of, find_structures
 from bids_gan.anatomy.template import template_white
 from bids_gan.geometry import resample
 from bids_gan.models.registry import find_card, load_model
 from bids_gan.pairs.template import warp_templates
 from bids_gan.simulate.labels import RIGHT_TO_LEFT, class_table
 from bids_gan.synthesis.generate import crop_to_brain
-
-WHITE = [STRUCTURES.index(name) for name in ("white", "cerebellar white", "brainstem")]
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:
@@ -65,7 +63,7 @@ def real(folder: Path, network) -> None:
         holes = ndimage.binary_fill_holes(anatomy.mask).sum() - anatomy.mask.sum()
         (warped,) = warp_templates([template_white()], anatomy)
         _, _, affine = crop_to_brain(anatomy)
-        found = np.isin(anatomy.structures, WHITE).astype(np.float32)
+        found = np.isin(anatomy.structures, ALL_WHITE).astype(np.float32)
         found = resample(found, anatomy.affine, warped.shape, affine) > 0.5
         print(
             f"| {folder.name} {path.name.split('_')[0]} | {anatomy.mask.sum() / 1000:.0f} "

@@ -14,11 +14,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from bids_gan.anatomy.segment import STRUCTURES, brain_of, find_structures
+from bids_gan.anatomy.segment import ALL_WHITE, brain_of, find_structures
 from bids_gan.geometry import box_grid, resample, to_ras
 from bids_gan.models.registry import find_card, load_model
-
-WHITE = [STRUCTURES.index(name) for name in ("white", "cerebellar white", "brainstem")]
 
 
 def agreement(b0_path: Path, fa_path: Path, network) -> tuple[float, float, float]:
@@ -31,7 +29,7 @@ def agreement(b0_path: Path, fa_path: Path, network) -> tuple[float, float, floa
     structures = find_structures(network, head / np.percentile(head[head > head.mean()], 50))
     brain = brain_of(structures)
     measured = resample(np.asarray(fa.dataobj, np.float32), fa.affine, shape, grid)[brain]
-    white = np.isin(structures, WHITE)[brain]
+    white = np.isin(structures, ALL_WHITE)[brain]
     return (
         brain.sum() / 1000,
         float(np.corrcoef(white, measured)[0, 1]),

@@ -21,6 +21,8 @@ STRUCTURES = (
 )  # fmt: skip
 CORTICAL_GREY, CEREBRAL_WHITE = 2, 4
 CEREBELLUM = (5, 6)
+#: with the brainstem, which is mostly white matter
+ALL_WHITE = (4, 6, 7)
 
 
 def find_structures(network: nn.Module, image: np.ndarray, precision: str = "auto") -> np.ndarray:

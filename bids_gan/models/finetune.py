@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from bids_gan.errors import ModelError, UsageError
 from bids_gan.models.data import Folders, range_seen
 from bids_gan.models.recipe import read_recipe, train_network
 from bids_gan.models.registry import Card, load_network
+from bids_gan.pairs.store import read_summary
 
 if TYPE_CHECKING:
     from torch import nn
@@ -150,6 +150,6 @@ def finetune(card: Card, data: Path, folder: Path, recipe: dict, device: str = "
 
 def _targets(data: Path, people: Sequence[str]) -> str:
     """What the pairs say of their targets."""
-    cards = [json.loads((data / f"sub-{label}" / "pair.json").read_text()) for label in people]
+    cards = [read_summary(data, label) for label in people]
     kinds = {"pseudo-targets" if card.get("Synthetic") else "measured" for card in cards}
     return " and ".join(sorted(kinds))

@@ -6,6 +6,8 @@ know brains. Its range of vision reaches beyond a mask, what it sees there is ze
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +15,7 @@ from bids_gan.gan.losses.filters import inside
 from bids_gan.gan.losses.precision import full_precision
 
 
-class FeatureLoss(nn.Module):
+class FeatureLoss(nn.Module, ABC):
     """A loss of the features of two images inside a mask.
 
     Parameters
@@ -37,9 +39,9 @@ class FeatureLoss(nn.Module):
         levels = zip(seen[: self.levels], wanted[: self.levels], strict=True)
         return sum(self.level(a, b) for a, b in levels)
 
+    @abstractmethod
     def level(self, seen: Tensor, wanted: Tensor) -> Tensor:
         """Difference of the features (N, C, ...) of one level."""
-        raise NotImplementedError
 
 
 class PerceptualLoss(FeatureLoss):
