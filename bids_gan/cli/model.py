@@ -66,6 +66,7 @@ def get_parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--minutes", type=float, default=None, help="wall time to train for instead of steps"
     )
+    train.add_argument("--start", help="model whose weights to begin with, as far as they fit")
     _add_device(train)
 
     finetune = commands.add_parser(
@@ -209,6 +210,7 @@ def _train(options: argparse.Namespace) -> int:
             options.output,
             steps=options.steps,
             minutes=options.minutes,
+            start=options.start,
             device=device,
         )
     print(f"wrote {card.weights}")

@@ -201,6 +201,7 @@ def _simulated(recipe: dict, folder: Path) -> Source:
         "target": SIMULATED[recipe["target"]]() / recipe["output"].get("unit", 1),
         "blur_mm": simulation["blur_mm"],
         "region": simulation["region"],
+        "position": "position" in recipe["inputs"],
     }
     train = _maps(recipe, folder, "train")
     patches = SimulatedPairs(train, options["patch"], options["batch"], seed=seed, **kind)

@@ -88,7 +88,7 @@ def finetune_recipe(
     training = {k: v for k, v in parent["training"].items() if k in ("precision", "workers")}
     return recipe | {
         "name": f"{parent['name']}-finetuned",
-        "parent": {"Name": card.name, "Version": card.version, "WeightsSHA256": card.sha256},
+        "parent": card.identity,
         "layers": layers,
         "inputs": list(card.inputs),
         "network": card.network,

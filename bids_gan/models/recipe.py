@@ -15,7 +15,8 @@ from bids_gan.gan.training.loop import train
 from bids_gan.gan.training.settings import TrainingSettings
 from bids_gan.models.data import Folders, needed_folder, range_seen, training_data
 from bids_gan.models.methods import make_method
-from bids_gan.models.registry import Card, read_card, save_model
+from bids_gan.models.registry import Card, find_card, read_card, save_model
+from bids_gan.models.start import take_weights
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,7 +25,7 @@ else:
 
 FOLDER = Path(__file__).parent / "recipes"
 #: tables of a recipe that the card repeats
-_IN_CARD = {"output": "Output", "people": "People", "label_maps": "LabelMaps"}
+_IN_CARD = {"start": "Start", "output": "Output", "people": "People", "label_maps": "LabelMaps"}
 
 
 def read_recipe(name_or_path: str) -> dict:
@@ -53,6 +54,7 @@ def run_recipe(
     *,
     steps: int | None = None,
     minutes: float | None = None,
+    start: str | None = None,
     device: str = "cpu",
 ) -> Card:
     """Train as the recipe says and write the model to `folder`.
@@ -69,6 +71,9 @@ def run_recipe(
         Fewer (or more) steps than the recipe's.
     minutes : float, optional
         Train for this wall time instead; see :class:`TrainingSettings`.
+    start : str, optional
+        Name or path of a model to begin with instead of the recipe's, see
+        :func:`~bids_gan.models.start.take_weights`.
     device : str
     """
     import torch
@@ -83,6 +88,10 @@ def run_recipe(
         **recipe,
         "training": recipe["training"] | {k: v for k, v in given.items() if v is not None},
     }
+    if start := start or recipe.get("start"):
+        parent = find_card(start)
+        take_weights(network, parent)
+        recipe["start"] = parent.identity
     card = _card(recipe)
     if "people" in recipe:
         card["RangeSeen"] = range_seen(

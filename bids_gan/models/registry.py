@@ -50,6 +50,11 @@ class Card:
         """Of the card itself."""
         return self.weights.with_suffix(".json")
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """What tells this model from every other, for the card of one that began with it."""
+        return {"Name": self.name, "Version": self.version, "WeightsSHA256": self.sha256}
+
 
 @dataclass(frozen=True)
 class Model:

@@ -11,7 +11,6 @@ from torch import Tensor
 from bids_gan.gan.training.augment import (
     patch_coordinates,
     random_matrix,
-    sample,
     smooth_noise,
 )
 from bids_gan.simulate.composition import LESION
@@ -90,13 +89,11 @@ class WholeBrains(ContrastPatches):
     See :class:`ContrastPatches`; ``patch * spacing`` must be wide enough for a brain.
     """
 
-    def _labels(self, rng: np.random.Generator) -> Tensor:
-        person = int(rng.integers(len(self.maps)))
+    def _places(self, person: int, rng: np.random.Generator) -> Tensor:
         places = self.brains[person]
         middle = (places.min(0) + places.max(0)) / 2 + rng.normal(0, 2, 3)
         matrix = self.spacing * random_matrix(rng, 8, 0.08)
-        coordinates = patch_coordinates(middle, matrix, self.patch)
-        return sample(self.maps[person], coordinates, mode="nearest").squeeze(0).round().long()
+        return patch_coordinates(middle, matrix, self.patch)
 
 
 def random_lesion(labels: Tensor, rng: np.random.Generator) -> Tensor:

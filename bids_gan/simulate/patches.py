@@ -11,13 +11,16 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from bids_gan.gan.position import position_channels
 from bids_gan.gan.training.augment import (
+    inexact,
     patch_coordinates,
     random_appearance,
     random_matrix,
     sample,
     smooth_noise,
 )
+from bids_gan.simulate.head import fit_mni
 from bids_gan.simulate.labels import FIRST_OUTSIDE, OUTER_FLUID, class_table, random_contrast
 from bids_gan.simulate.physics import label_contrast
 
@@ -57,18 +60,24 @@ class LabelPatches:
     def batch(self, step: int) -> dict[str, Tensor]:
         """Batch of `step`: ``input`` (N, 1, p, p, p) float32, ``labels`` (N, p, p, p) int64."""
         rng = np.random.default_rng([self.seed, step])
-        patches = [self.render(self._labels(rng), rng) for _ in range(self.size)]
+        patches = [self._patch(rng) for _ in range(self.size)]
         return {key: torch.stack([p[key] for p in patches]) for key in patches[0]}
 
-    def _labels(self, rng: np.random.Generator) -> Tensor:
+    def _patch(self, rng: np.random.Generator) -> dict[str, Tensor]:
         person = int(rng.integers(len(self.maps)))
+        return self.render(self._labels(person, self._places(person, rng)), rng)
+
+    def _places(self, person: int, rng: np.random.Generator) -> Tensor:
+        """Voxel coordinates (p, p, p, 3) of a patch, turned, stretched and bent."""
         places = self.brains[person] if rng.random() < self.brain_share else self.heads[person]
         centre = places[rng.integers(len(places))] + rng.uniform(-8, 8, 3)
         matrix = self.spacing * random_matrix(rng, 20, 0.2)
         coordinates = patch_coordinates(centre, matrix, self.patch)
         warp = rng.uniform(0, 4) * smooth_noise(rng, self.patch, 6, channels=3)
-        labels = sample(self.maps[person], coordinates + warp.movedim(0, -1), mode="nearest")
-        return labels.squeeze(0).round().long()
+        return coordinates + warp.movedim(0, -1)
+
+    def _labels(self, person: int, places: Tensor) -> Tensor:
+        return sample(self.maps[person], places, mode="nearest").squeeze(0).round().long()
 
     def render(self, labels: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
         """Give label values (p, p, p) a random appearance."""
@@ -108,6 +117,8 @@ class SimulatedPairs(LabelPatches):
         Standard deviation of the target's point-spread function.
     region : {'brain', 'head'}
         Where the images are not zero and the target counts.
+    position : bool
+        Whether :func:`~bids_gan.gan.position.position_channels` are inputs beside the T1w.
     """
 
     def __init__(
@@ -119,12 +130,23 @@ class SimulatedPairs(LabelPatches):
         blur_mm: float = 0.5,
         region: str = "brain",
         seed: int = 0,
+        position: bool = False,
     ):
         super().__init__(maps, patch, batch, 1.0, seed)
+        self.to_mni = [fit_mni(m) for m in maps] if position else None
         self.target = torch.as_tensor(target, dtype=torch.float32)
         self.blur_mm = blur_mm
         self.region = region
-        self.brain_share = 1.0 if region == "brain" else 0.5
+        self.brain_share = 1.0 if region == "brain" else 0.25
+
+    def _patch(self, rng: np.random.Generator) -> dict[str, Tensor]:
+        person = int(rng.integers(len(self.maps)))
+        places = self._places(person, rng)
+        patch = self.render(self._labels(person, places), rng)
+        if self.to_mni is not None:
+            position = position_channels(inexact(places, rng), self.to_mni[person])
+            patch["input"] = torch.cat([patch["input"], position * patch["mask"]])
+        return patch
 
     def render(self, labels: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
         """T1w of random contrast, its target and classes, see ``Paired.losses`` for the keys."""

@@ -62,7 +62,7 @@ def generator_input(
     anatomy : Anatomy
     inputs : tuple of str
         Of the model card: ``T1w`` (zero outside the brain) or ``head`` (the whole image), then
-        perhaps ``position`` (see :func:`bids_gan.gan.training.pairs.position_channels`).
+        perhaps ``position`` (see :func:`bids_gan.gan.position.position_channels`).
 
     Returns
     -------
@@ -72,7 +72,7 @@ def generator_input(
     affine : (4, 4) array
         Voxel to world (mm).
     """
-    from bids_gan.gan.training.pairs import grid_coordinates, position_channels
+    from bids_gan.gan.position import grid_coordinates, position_channels
 
     if inputs[0] == "head":
         image, affine = anatomy.t1w, anatomy.affine

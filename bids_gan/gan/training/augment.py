@@ -34,6 +34,11 @@ def patch_coordinates(centre: np.ndarray, matrix: np.ndarray, patch: int) -> Ten
     )
 
 
+def inexact(coordinates: Tensor, rng: np.random.Generator) -> Tensor:
+    """Move voxel coordinates (..., 3) by 2 mm or so: the affine to the template is never exact."""
+    return coordinates + torch.as_tensor(rng.normal(0, 2.0, 3), dtype=torch.float32)
+
+
 def smooth_noise(rng: np.random.Generator, patch: int, knots: int, channels: int = 1) -> Tensor:
     """Standard normal values on a coarse grid, blown up smoothly to (channels, patch³)."""
     coarse = torch.as_tensor(rng.standard_normal((1, channels, knots, knots, knots)))

@@ -8,38 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bids_gan.gan.position import grid_coordinates, position_channels
 from bids_gan.gan.training.augment import (
+    inexact,
     patch_coordinates,
     random_appearance,
     random_matrix,
     sample,
 )
-
-
-def position_channels(coordinates: Tensor, voxel_to_mni: np.ndarray) -> Tensor:
-    """Where in the template each voxel lies: |x|, y, z in units of 100 mm, channels first.
-
-    Parameters
-    ----------
-    coordinates : (D, H, W, 3) tensor
-        Voxel coordinates.
-    voxel_to_mni : (4, 4) array
-
-    Notes
-    -----
-    A patch does not show where it was cut; the affine to the template tells, roughly. Left and
-    right share their values, so mirroring the head is a fair augmentation.
-    """
-    matrix = torch.as_tensor(voxel_to_mni, dtype=torch.float32)
-    world = coordinates @ matrix[:3, :3].T + matrix[:3, 3]
-    world = torch.cat([world[..., :1].abs(), world[..., 1:]], dim=-1) / 100
-    return world.movedim(-1, 0)
-
-
-def grid_coordinates(shape: tuple[int, int, int]) -> Tensor:
-    """Voxel coordinates (D, H, W, 3) of a whole volume."""
-    axes = [torch.arange(n, dtype=torch.float32) for n in shape]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
 
 
 @dataclass(frozen=True)
@@ -87,7 +63,7 @@ class PairPatches:
         Patches a step.
     seed : int
     position : bool
-        Whether :func:`position_channels` are inputs beside the T1w.
+        Whether :func:`~bids_gan.gan.position.position_channels` are inputs beside the T1w.
     """
 
     def __init__(
@@ -118,8 +94,7 @@ class PairPatches:
         coordinates = patch_coordinates(centre, matrix, self.patch)
         t1w, target, mask, supervised = sample(person.volumes, coordinates).split(1)
         mask, supervised = (mask > 0.5).float(), (supervised > 0.5).float()
-        # the affine to the template is never exact
-        place = coordinates + torch.as_tensor(rng.normal(0, 2.0, 3), dtype=torch.float32)
+        place = inexact(coordinates, rng)
         channels = random_appearance(t1w, rng) * float(np.exp(rng.uniform(-0.15, 0.15)))
         if self.position:
             channels = torch.cat([channels, position_channels(place, person.voxel_to_mni)])
