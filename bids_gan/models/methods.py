@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from torch import nn
 
@@ -18,6 +20,7 @@ from bids_gan.gan.methods.segmentation import Segmentation
 from bids_gan.gan.methods.stargan import StarGAN
 from bids_gan.gan.methods.unit import UNIT
 from bids_gan.gan.networks.classifier import ClassifyingDiscriminator
+from bids_gan.gan.networks.dense_discriminator import DenseDiscriminator
 from bids_gan.gan.networks.factory import build_network
 from bids_gan.gan.networks.multiscale import MultiScaleDiscriminator
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
@@ -25,6 +28,9 @@ from bids_gan.gan.networks.progressive_critic import ProgressiveCritic
 from bids_gan.gan.networks.vector_critic import VectorCritic
 from bids_gan.gan.training.method import Method
 from bids_gan.models.losses import extra_losses
+
+#: keys of [adversarial] that say something else than what its discriminator is made of
+_NOT_OF_THE_CRITIC = ("weight", "start", "output")
 
 
 def make_method(network: nn.Module, recipe: dict) -> Method:
@@ -44,60 +50,82 @@ def make_method(network: nn.Module, recipe: dict) -> Method:
 
 
 def _segmentation(network: nn.Module, recipe: dict) -> Segmentation:
-    return Segmentation(network, **_learning_rate(recipe))
+    return _build(Segmentation, recipe, network, **_learning_rate(recipe))
 
 
 def _paired(network: nn.Module, recipe: dict, extra: Sequence[Term] = ()) -> Paired:
-    options = _image(recipe)
-    if adversarial := recipe.get("adversarial"):
-        options |= {
-            "discriminator": _patch_discriminator(2, recipe),
-            "adversarial_weight": adversarial["weight"],
-            "adversarial_start": adversarial["start"],
-        }
-    return Paired(network, extra=extra, **options)
+    adversarial = recipe.get("adversarial", {"weight": 0.0, "start": 0})
+    given = _image(recipe) | {
+        f"adversarial_{key}": adversarial[key] for key in ("weight", "start")
+    }
+    critic = _patch_discriminator(2, recipe) if "adversarial" in recipe else None
+    return _build(Paired, recipe, network, critic, extra=extra, **given)
 
 
 def _pix2pix(network: nn.Module, recipe: dict, extra: Sequence[Term] = ()) -> Pix2Pix:
-    options = _image(recipe) | {"tile": recipe["data"]["patch"], "extra": extra}
-    channels = recipe["network"]["in_channels"]
-    return Pix2Pix(network, _patch_discriminator(2, recipe), channels=channels, **options)
+    given = _image(recipe) | {"tile": recipe["data"]["patch"], "extra": extra}
+    given["channels"] = recipe["network"]["in_channels"]
+    return _build(Pix2Pix, recipe, network, _patch_discriminator(2, recipe), **given)
 
 
 def _cyclegan(network: nn.Module, recipe: dict, extra: Sequence[Term] = ()) -> CycleGAN:
-    options = _image(recipe) | {"tile": recipe["data"]["patch"], "extra": extra}
+    given = _image(recipe) | {"tile": recipe["data"]["patch"], "extra": extra}
     back = build_network(recipe["network"])
     critics = (_patch_discriminator(1, recipe) for _ in range(2))
-    return CycleGAN(network, back, *critics, **options)
+    return _build(CycleGAN, recipe, network, back, *critics, **given)
 
 
 def _unit(network: nn.Module, recipe: dict) -> UNIT:
     critics = (_critic(MultiScaleDiscriminator, recipe, 1) for _ in range(2))
-    return UNIT(network, *critics, tile=recipe["data"]["patch"], **_image(recipe))
+    given = _image(recipe) | {"tile": recipe["data"]["patch"]}
+    return _build(UNIT, recipe, network, *critics, **given)
 
 
 def _stargan(network: nn.Module, recipe: dict) -> StarGAN:
     contrasts = len(recipe["simulation"]["contrasts"])
     critic = _critic(ClassifyingDiscriminator, recipe, 1, contrasts)
-    return StarGAN(network, critic, contrasts, **_image(recipe))
+    return _build(StarGAN, recipe, network, critic, contrasts, **_image(recipe))
 
 
 def _collagan(network: nn.Module, recipe: dict) -> CollaGAN:
     contrasts = len(recipe["simulation"]["contrasts"])
     critic = _critic(ClassifyingDiscriminator, recipe, 1, contrasts)
-    start = recipe["adversarial"]["start"]
-    return CollaGAN(network, critic, contrasts, adversarial_start=start, **_image(recipe))
+    given = _image(recipe) | {"adversarial_start": recipe["adversarial"]["start"]}
+    return _build(CollaGAN, recipe, network, critic, contrasts, **given)
 
 
 def _constrained_autoencoder(network: nn.Module, recipe: dict) -> ConstrainedAutoencoder:
     critic = VectorCritic(recipe["network"]["latent"], recipe["adversarial"]["width"])
-    return ConstrainedAutoencoder(network, critic, **_image(recipe))
+    return _build(ConstrainedAutoencoder, recipe, network, critic, **_image(recipe))
 
 
 def _progressive(network: nn.Module, recipe: dict) -> ProgressiveGAN:
     widths, steps = recipe["network"]["widths"], recipe["training"]["steps"]
     critic = ProgressiveCritic(widths, dimensions=_dimensions(recipe))
-    return ProgressiveGAN(network, critic, len(widths), steps / len(widths), **_image(recipe))
+    stages = (len(widths), steps / len(widths))
+    return _build(ProgressiveGAN, recipe, network, critic, *stages, **_image(recipe))
+
+
+def _build(kind: type, recipe: dict, *parts, **given) -> Method:
+    """Method of its parts, of what other tables give, and of the choices in [options]."""
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if isinstance(parameter.default, int | float | str)
+        and name not in {*given, "learning_rate"}
+    }
+    place, options = f"recipe {recipe['name']}, [options]", recipe.get("options", {})
+    for name, value in options.items():
+        if name not in defaults:
+            there = ", ".join(defaults) or "none"
+            raise UsageError(f"{place}: method {recipe['method']} has no {name}; it has {there}")
+        wanted = type(defaults[name])
+        if type(value) is not wanted and (wanted, type(value)) != (float, int):
+            raise UsageError(f"{place}: {name} = {value!r}, {wanted.__name__} is needed")
+    try:
+        return kind(*parts, **given, **options)
+    except ValueError as error:
+        raise UsageError(f"{place}: {error}") from None
 
 
 def _learning_rate(recipe: dict) -> dict:
@@ -114,18 +142,27 @@ def _dimensions(recipe: dict) -> int:
 
 
 def _critic(kind: Callable[..., nn.Module], recipe: dict, *channels: int) -> nn.Module:
-    """Discriminator of a method that has one of its own, as [adversarial] describes it."""
-    options = {k: v for k, v in recipe["adversarial"].items() if k != "start"}
+    """Discriminator of a method as [adversarial] describes it."""
+    options = {k: v for k, v in recipe["adversarial"].items() if k not in _NOT_OF_THE_CRITIC}
     try:
         return kind(*channels, dimensions=_dimensions(recipe), **options)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise UsageError(f"recipe {recipe['name']}, [adversarial]: {error}") from None
 
 
-def _patch_discriminator(channels: int, recipe: dict) -> PatchDiscriminator:
-    return PatchDiscriminator(
-        channels, recipe["adversarial"]["base"], dimensions=_dimensions(recipe)
-    )
+def _patch_discriminator(channels: int, recipe: dict) -> nn.Module:
+    """PatchGAN, or with ``output = "dense"`` one score of the whole image."""
+    output = recipe["adversarial"].get("output", "patch")
+    kinds = {
+        "patch": PatchDiscriminator,
+        "dense": partial(DenseDiscriminator, size=recipe["data"]["patch"]),
+    }
+    if output not in kinds:
+        raise UsageError(
+            f"recipe {recipe['name']}, [adversarial]: output = {output!r}, "
+            f"accepted are {', '.join(kinds)}"
+        )
+    return _critic(kinds[output], recipe, channels)
 
 
 #: method of a recipe -> function (network, recipe) -> method; some also take extra losses

@@ -27,6 +27,8 @@ _GENERATOR = {
     "wasserstein": lambda fake: -fake.mean(),
 }
 OBJECTIVES = tuple(_GENERATOR)
+#: those that do without a gradient penalty
+WITHOUT_PENALTY = OBJECTIVES[:3]
 
 
 @full_precision
@@ -40,18 +42,24 @@ def discriminator_loss(real: Tensor, fake: Tensor, objective: str = "least-squar
     objective : {'least-squares', 'cross-entropy', 'hinge', 'wasserstein'}
         The last needs :func:`gradient_penalty` beside it.
     """
-    return _DISCRIMINATOR[_known(objective)](real, fake)
+    return _DISCRIMINATOR[known_objective(objective)](real, fake)
 
 
 @full_precision
 def generator_loss(fake: Tensor, objective: str = "least-squares") -> Tensor:
     """Push scores of generated patches up; the cross-entropy is the non-saturating one."""
-    return _GENERATOR[_known(objective)](fake)
+    return _GENERATOR[known_objective(objective)](fake)
 
 
-def _known(objective: str) -> str:
-    if objective not in OBJECTIVES:
-        raise ValueError(f"objective {objective!r}: accepted are {', '.join(OBJECTIVES)}")
+def known_objective(objective: str, accepted: tuple[str, ...] = OBJECTIVES) -> str:
+    """Return an objective that is among the accepted ones.
+
+    Raises
+    ------
+    ValueError
+    """
+    if objective not in accepted:
+        raise ValueError(f"objective {objective!r}: accepted are {', '.join(accepted)}")
     return objective
 
 

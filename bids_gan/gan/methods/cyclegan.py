@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bids_gan.gan.heads import bounded
-from bids_gan.gan.losses.adversarial import fool, judge
+from bids_gan.gan.losses.adversarial import WITHOUT_PENALTY, fool, judge, known_objective
 from bids_gan.gan.losses.cycle import cycle_consistency
 from bids_gan.gan.losses.image import masked_l1
 from bids_gan.gan.losses.terms import Example, Term, weighted
@@ -69,7 +69,7 @@ class Translators(nn.Module):
 
 
 class CycleGAN(ValidatedInTiles):
-    """Two generators, two least-squares discriminators, cycle consistency; no pairs.
+    """Two generators, two discriminators, cycle consistency; no pairs.
 
     Parameters
     ----------
@@ -86,6 +86,8 @@ class CycleGAN(ValidatedInTiles):
         unchanged) makes sense only where both contrasts have one scale.
     pool : int
         Capacity of each replay pool.
+    objective : {'least-squares', 'cross-entropy', 'hinge'}
+        Of the discriminators; the second is the logarithmic loss of the first GANs.
     learning_rate : float
     extra : sequence of Term
         Losses of the translation from source to target that need no pair, beside cycle
@@ -109,6 +111,7 @@ class CycleGAN(ValidatedInTiles):
         cycle_weight: float = 10.0,
         identity_weight: float = 0.0,
         pool: int = 50,
+        objective: str = "least-squares",
         learning_rate: float = 2e-4,
         extra: Sequence[Term] = (),
     ):
@@ -117,6 +120,7 @@ class CycleGAN(ValidatedInTiles):
         self.tile = tile
         self.cycle_weight = cycle_weight
         self.identity_weight = identity_weight
+        self.objective = known_objective(objective, WITHOUT_PENALTY)
         self.modules = {
             "generator": Translators(there, back),
             "critic_target": critic_target,
@@ -166,8 +170,8 @@ class CycleGAN(ValidatedInTiles):
         }
 
     def _fool(self, name: str, fake: Tensor) -> Tensor:
-        return fool(self.modules[name], fake) / self.cycle_weight
+        return fool(self.modules[name], fake, self.objective) / self.cycle_weight
 
     def _judge(self, side: str, real: Tensor, fake: Tensor) -> Tensor:
         critic, pool = self.modules[f"critic_{side}"], self.state[f"pool_{side}"]
-        return judge(critic, real, pool.exchange(fake.detach()))
+        return judge(critic, real, pool.exchange(fake.detach()), self.objective)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bids_gan.gan.heads import bounded, slice_profile
-from bids_gan.gan.losses.adversarial import fool, judge
+from bids_gan.gan.losses.adversarial import WITHOUT_PENALTY, fool, judge, known_objective
 from bids_gan.gan.losses.image import masked_l1
 from bids_gan.gan.losses.terms import Example, Term, weighted
 from bids_gan.gan.methods.parts import ValidatedInTiles, adam
@@ -31,6 +31,8 @@ class Pix2Pix(ValidatedInTiles):
         C.
     l1_weight : float
         Weight of L1 against the adversarial term.
+    objective : {'least-squares', 'cross-entropy', 'hinge'}
+        Of the discriminator; the second is the published one.
     learning_rate : float
     extra : sequence of Term
         Losses beside L1, which then has weight one.
@@ -38,8 +40,7 @@ class Pix2Pix(ValidatedInTiles):
     Notes
     -----
     The objective is divided by `l1_weight`: Adam does not see the scale, the limit on the norm of
-    the gradient does. Least squares take the place of the cross-entropy, and the learning rate
-    follows the training loop's schedule.
+    the gradient does. The learning rate follows the training loop's schedule.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Pix2Pix(ValidatedInTiles):
         tile: int = 48,
         channels: int = 1,
         l1_weight: float = 100.0,
+        objective: str = "least-squares",
         learning_rate: float = 2e-4,
         extra: Sequence[Term] = (),
     ):
@@ -58,6 +60,7 @@ class Pix2Pix(ValidatedInTiles):
         self.tile = tile
         self.channels = channels
         self.l1_weight = l1_weight
+        self.objective = known_objective(objective, WITHOUT_PENALTY)
         self.modules = {"generator": generator, "discriminator": discriminator}
         self.optimisers = adam(self.modules, learning_rate)
 
@@ -84,8 +87,8 @@ class Pix2Pix(ValidatedInTiles):
         return {
             "generator": {
                 "l1": masked_l1(image, batch["target"], batch["supervised"]),
-                "adversarial": fool(critic, fake) / self.l1_weight,
+                "adversarial": fool(critic, fake, self.objective) / self.l1_weight,
                 **weighted(self.extra, example),
             },
-            "discriminator": {"critic": judge(critic, real, fake)},
+            "discriminator": {"critic": judge(critic, real, fake, self.objective)},
         }

@@ -10,6 +10,19 @@ from torch.nn.utils.parametrizations import spectral_norm
 from bids_gan.gan.networks.layers import layers_of
 
 
+def judging_layers(
+    in_channels: int, base: int, layers: int, dimensions: int
+) -> tuple[list[nn.Module], int]:
+    """C-b, C-2b, C-4b, ...: `layers` of stride 2 and one of stride 1, and the channels at last."""
+    convolution = layers_of(dimensions).convolution
+    widths = [in_channels, *(base * 2**i for i in range(layers + 1))]
+    blocks: list[nn.Module] = []
+    for index, (a, b) in enumerate(itertools.pairwise(widths)):
+        stride = 2 if index < layers else 1
+        blocks += [spectral_norm(convolution(a, b, 4, stride, 1)), nn.LeakyReLU(0.2)]
+    return blocks, widths[-1]
+
+
 class PatchDiscriminator(nn.Module):
     """PatchGAN with spectral normalisation, C64-C128-C256-C512 in Isola's notation at base 64.
 
@@ -33,12 +46,8 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, in_channels: int, base: int = 32, layers: int = 3, dimensions: int = 3):
         super().__init__()
         convolution = layers_of(dimensions).convolution
-        widths = [in_channels, *(base * 2**i for i in range(layers + 1))]
-        blocks: list[nn.Module] = []
-        for index, (a, b) in enumerate(itertools.pairwise(widths)):
-            stride = 2 if index < layers else 1
-            blocks += [spectral_norm(convolution(a, b, 4, stride, 1)), nn.LeakyReLU(0.2)]
-        self.net = nn.Sequential(*blocks, spectral_norm(convolution(widths[-1], 1, 4, 1, 1)))
+        blocks, width = judging_layers(in_channels, base, layers, dimensions)
+        self.net = nn.Sequential(*blocks, spectral_norm(convolution(width, 1, 4, 1, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return one realism score a patch, (N, 1, D', H', W')."""

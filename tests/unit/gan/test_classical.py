@@ -1,5 +1,7 @@
 """pix2pix and CycleGAN: they learn, they resume exactly, CycleGAN never looks at pairs."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from bids_gan.gan.methods.pix2pix import Pix2Pix
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
 from bids_gan.gan.networks.resnet import ResNetGenerator
 from bids_gan.gan.training.loop import train
-from bids_gan.gan.training.pairs import Person
+from bids_gan.gan.training.pairs import PairPatches, Person
 from bids_gan.gan.training.settings import TrainingSettings
 from bids_gan.gan.training.unpaired import UnpairedPatches
 
@@ -72,6 +74,32 @@ def test_pix2pix_is_the_published_objective_over_the_weight_of_l1():
     torch.testing.assert_close(100 * weighted["adversarial"], terms["adversarial"])
 
 
+#: objective -> loss of discriminator and of generator when every score is zero
+UNDECIDED = {"least-squares": (0.5, 1.0), "cross-entropy": (2 * math.log(2), math.log(2))}
+
+
+@pytest.mark.parametrize(("objective", "expected"), UNDECIDED.items())
+@pytest.mark.parametrize(
+    ("make", "judge", "fool"),
+    [(make_pix2pix, "critic", "adversarial"), (make_cyclegan, "judge_target", "fool_target")],
+)
+def test_objective_is_the_one_chosen(make, judge, fool, objective, expected):
+    weight = {"l1_weight" if make is make_pix2pix else "cycle_weight": 1.0}
+    method = make(objective=objective, **weight)
+    for name, critic in method.modules.items():
+        if name != "generator":
+            critic.register_forward_hook(lambda *call: 0 * call[-1])
+    losses = method.losses(batch(0), 0)
+    terms = {name: float(v.detach()) for each in losses.values() for name, v in each.items()}
+    assert (terms[judge], terms[fool]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("make", [make_pix2pix, make_cyclegan])
+def test_objective_that_needs_a_penalty_is_refused(make):
+    with pytest.raises(ValueError, match="'wasserstein': accepted are least-squares, cross-"):
+        make(objective="wasserstein")
+
+
 @pytest.mark.parametrize("make", [make_pix2pix, make_cyclegan])
 def test_discriminators_get_no_gradient_from_the_generators(make):
     method = make()
@@ -128,13 +156,41 @@ def people(targets):
     ]
 
 
+def shuffled(people):
+    """Each target with the T1w of somebody else."""
+    return [
+        Person(torch.cat([other.volumes[:1], own.volumes[1:]]), own.voxel_to_mni)
+        for own, other in zip(people, people[1:] + people[:1], strict=True)
+    ]
+
+
+def test_shuffled_pairing_changes_no_weight_of_cyclegan_but_those_of_pix2pix():
+    def weights(make, patches):
+        method = make(learning_rate=1e-2)
+        for step in range(3):
+            for name, terms in method.losses(patches.batch(step), step).items():
+                method.optimisers[name].zero_grad()
+                sum(terms.values()).backward()
+                method.optimisers[name].step()
+        return [p for m in method.modules.values() for p in m.parameters()]
+
+    true, wrong = people([0.1, 0.5, 0.9]), shuffled(people([0.1, 0.5, 0.9]))
+    unpaired = [
+        weights(make_cyclegan, UnpairedPatches(true, targets, PATCH, 2))
+        for targets in (true, wrong)
+    ]
+    paired = [
+        weights(make_pix2pix, PairPatches(pairs, PATCH, 2, position=False))
+        for pairs in (true, wrong)
+    ]
+    assert all(map(torch.equal, *unpaired))
+    assert not any(map(torch.equal, *paired))
+
+
 def test_shuffled_target_people_give_the_same_training_data():
     """The people of the targets as a set, each with the T1w of somebody else."""
     sources, targets = people([0.1, 0.2, 0.3]), people([0.1, 0.2, 0.3])
-    strangers = [
-        Person(torch.cat([other.volumes[:1], own.volumes[1:]]), own.voxel_to_mni)
-        for own, other in zip(targets, targets[1:] + targets[:1], strict=True)
-    ]
+    strangers = shuffled(targets)
     blind = people([9.0, 9.0, 9.0])
     for step in range(4):
         want = UnpairedPatches(sources, targets, 12, 2).batch(step)

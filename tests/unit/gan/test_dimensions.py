@@ -1,11 +1,14 @@
 """Every network for slices and for volumes, of any size; what released models need stays."""
 
+import itertools
+
 import pytest
 import torch
 
 from bids_gan.gan.inference import tiled
 from bids_gan.gan.networks.autoencoder import Autoencoder
 from bids_gan.gan.networks.classifier import ClassifyingDiscriminator
+from bids_gan.gan.networks.dense_discriminator import DenseDiscriminator
 from bids_gan.gan.networks.factory import build_network
 from bids_gan.gan.networks.layers import channels_last
 from bids_gan.gan.networks.multiscale import MultiScaleDiscriminator
@@ -62,11 +65,21 @@ def test_autoencoder_is_made_for_one_size_and_says_so(dimensions):
 def test_discriminators_judge_slices_and_volumes(dimensions):
     x = torch.randn(2, 1, *(24,) * dimensions)
     assert PatchDiscriminator(1, 2, 1, dimensions)(x).shape == (2, 1, *(10,) * dimensions)
+    assert DenseDiscriminator(1, 24, 2, 2, dimensions)(x).shape == (2, 1)
     scores, logits = ClassifyingDiscriminator(1, 4, 2, 3, dimensions)(x)
     assert scores.shape == (2, 1, *(3,) * dimensions)
     assert logits.shape == (2, 4)
     sizes = [score.shape[2] for score in MultiScaleDiscriminator(1, 2, 2, 3, dimensions)(x)]
     assert sizes == [6, 3, 1]
+
+
+def test_dense_discriminator_sees_the_whole_image_and_needs_some():
+    x = torch.randn(1, 1, 24, 24, requires_grad=True)
+    DenseDiscriminator(1, 24, 2, dimensions=2)(x).sum().backward()
+    assert (x.grad != 0).all()
+    assert DenseDiscriminator(1, 16)(torch.randn(1, 1, 16, 16, 16)).shape == (1, 1)
+    with pytest.raises(ValueError, match="size 15: 3 layers need images of 16"):
+        DenseDiscriminator(1, 15)
 
 
 def test_other_dimensions_are_refused():
@@ -88,16 +101,56 @@ def test_tiles_of_a_slice():
     torch.testing.assert_close(blended, 3 * x, rtol=1e-4, atol=1e-4)
 
 
-def test_published_numbers_of_parameters():
-    def millions(network):
-        return sum(p.numel() for p in network.parameters()) / 1e6
+def numbers(layers, dimensions, normalised):
+    """Parameters of convolutions (inputs, outputs, kernel), some with scale and shift."""
+    weights = sum(a * b * k**dimensions + b for a, b, k in layers)
+    return weights + normalised * sum(2 * b for _, b, _ in layers[:-1])
 
+
+def lecture_generator(channels, b, blocks, dimensions):
+    """c7s1-b, d2b, d4b, R4b × blocks, u2b, ub, c7s1-C; the last is not normalised."""
+    layers = [(channels, b, 7), (b, 2 * b, 3), (2 * b, 4 * b, 3)]
+    layers += 2 * blocks * [(4 * b, 4 * b, 3)]
+    layers += [(4 * b, 2 * b, 3), (2 * b, b, 3), (b, channels, 7)]
+    return numbers(layers, dimensions, normalised=True)
+
+
+def lecture_discriminator(channels, b, dimensions):
+    """Cb-C2b-C4b-C8b and a convolution to one score a patch, without normalisation."""
+    widths = [channels, b, 2 * b, 4 * b, 8 * b, 1]
+    layers = [(*pair, 4) for pair in itertools.pairwise(widths)]
+    return numbers(layers, dimensions, normalised=False)
+
+
+@pytest.mark.parametrize(
+    ("channels", "base", "blocks", "dimensions", "millions"),
+    [
+        (1, 32, 9, 3, 8.55),  # of the lecture's group, in 3D
+        (1, 32, 6, 3, 5.89),
+        (1, 64, 9, 3, 34.1),  # of the paper, in 3D
+        (1, 16, 6, 3, 1.48),
+        (3, 64, 9, 2, 11.38),  # of the paper, for photographs of 256
+        (3, 64, 6, 2, 7.84),  # and of 128
+    ],
+)
+def test_number_of_parameters_of_the_generator(channels, base, blocks, dimensions, millions):
+    with torch.device("meta"):
+        network = ResNetGenerator(channels, channels, base, blocks, dimensions)
+    found = sum(p.numel() for p in network.parameters())
+    assert found == lecture_generator(channels, base, blocks, dimensions)
+    assert found / 1e6 == pytest.approx(millions, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("channels", "base", "dimensions", "millions"),
+    [(1, 32, 3, 2.77), (1, 64, 3, 11.05), (3, 64, 2, 2.76), (6, 64, 2, 2.77)],
+)
+def test_number_of_parameters_of_the_discriminator(channels, base, dimensions, millions):
     # spectral normalisation keeps its vectors in buffers, so the weights alone are counted
-    assert millions(PatchDiscriminator(1, 32)) == pytest.approx(2.77, rel=0.01)
-    assert millions(PatchDiscriminator(1, 64)) == pytest.approx(11.05, rel=0.01)
-    # CycleGAN's generator for photographs: base 64, 9 blocks, 3 channels
-    photographs = ResNetGenerator(3, 3, base=64, blocks=9, dimensions=2)
-    assert millions(photographs) == pytest.approx(11.38, rel=0.01)
+    network = PatchDiscriminator(channels, base, dimensions=dimensions)
+    found = sum(p.numel() for p in network.parameters())
+    assert found == lecture_discriminator(channels, base, dimensions)
+    assert found / 1e6 == pytest.approx(millions, rel=0.005)
 
 
 def test_released_weights_fit():

@@ -54,12 +54,15 @@ def test_result_does_not_depend_on_the_crop(network):
     torch.testing.assert_close(whole, crop, rtol=1e-4, atol=1e-5)
 
 
-def test_patch_discriminator_sees_70_voxels():
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_patch_discriminator_sees_70_voxels_of_condition_and_image(dimensions):
     """Receptive field by gradient: which inputs move one output."""
-    critic = PatchDiscriminator(1, base=2)
-    x = torch.randn(1, 1, 96, 96, 96, requires_grad=True)
+    torch.manual_seed(0)
+    critic = PatchDiscriminator(2, base=2, dimensions=dimensions)
+    x = torch.randn(1, 2, *(96,) * dimensions, requires_grad=True)
     scores = critic(x)
     middle = tuple(n // 2 for n in scores.shape[2:])
     scores[(0, 0, *middle)].backward()
-    touched = (x.grad[0, 0] != 0).nonzero()
-    assert (touched.amax(0) - touched.amin(0) + 1).tolist() == [70, 70, 70]
+    for channel in x.grad[0]:
+        touched = (channel != 0).nonzero()
+        assert (touched.amax(0) - touched.amin(0) + 1).tolist() == [70] * dimensions

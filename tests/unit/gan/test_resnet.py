@@ -9,11 +9,6 @@ from bids_gan.gan.networks.resnet import ResNetGenerator
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
 
 
-def test_number_of_parameters_is_that_of_the_published_one():
-    network = ResNetGenerator(1, 1)
-    assert sum(p.numel() for p in network.parameters()) == pytest.approx(8.55e6, rel=0.01)
-
-
 @pytest.mark.parametrize("shape", [(8, 8, 8), (9, 17, 30), (21, 10, 12)])
 def test_any_size_goes_in_and_comes_out(shape):
     torch.manual_seed(0)

@@ -5,9 +5,12 @@ from copy import deepcopy
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 
 from bids_gan.errors import UsageError
+from bids_gan.gan.networks.dense_discriminator import DenseDiscriminator
 from bids_gan.gan.networks.factory import build_network
+from bids_gan.gan.networks.patchgan import PatchDiscriminator
 from bids_gan.models.data import Folders, training_data
 from bids_gan.models.methods import METHODS, make_method
 from bids_gan.models.recipe import FOLDER, read_recipe, run_recipe
@@ -75,6 +78,63 @@ def test_unknown_method_and_setting_are_named():
     with pytest.raises(UsageError, match="method stargan takes none"):
         make_method(network, {**recipe, "losses": {"gradient": 1.0}})
     assert set(SMALL) < set(METHODS)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"kind": "space-to-depth-unet", "widths": [8, 8]},
+        {"kind": "resnet", "base": 2, "blocks": 1},
+    ],
+)
+def test_pix2pix_has_either_generator(network, label_maps, tmp_path):
+    recipe = small("pix2pix")
+    recipe["network"] = {"in_channels": 1, "out_channels": 1, **network}
+    card = run_recipe(recipe, Folders(label_maps=label_maps), tmp_path, steps=1)
+    assert card.network["kind"] == network["kind"]
+
+
+def test_choices_of_cyclegan_are_those_of_the_recipe(label_maps, tmp_path):
+    recipe = small("cyclegan")
+    recipe["adversarial"] |= {"output": "dense", "layers": 2}
+    recipe["options"] = {
+        "objective": "cross-entropy", "identity_weight": 5.0, "cycle_weight": 20, "pool": 7,
+    }  # fmt: skip
+    method = make_method(build_network(recipe["network"]), recipe)
+    assert isinstance(method.modules["critic_target"], DenseDiscriminator)
+    assert method.modules["critic_source"](torch.zeros(2, 1, 24, 24, 24)).shape == (2, 1)
+    assert (method.objective, method.cycle_weight) == ("cross-entropy", 20)
+    assert method.state["pool_target"].capacity == 7
+    run_recipe(recipe, Folders(label_maps=label_maps), tmp_path, steps=1)
+    header = (tmp_path / "log.csv").read_text().split()[0]
+    assert "identity_target" in header
+    plain = make_method(build_network(recipe["network"]), small("cyclegan"))
+    assert isinstance(plain.modules["critic_target"], PatchDiscriminator)
+    assert plain.state["pool_target"].capacity == 50
+
+
+@pytest.mark.parametrize(
+    ("table", "choice", "reason"),
+    [
+        ("options", {"pol": 3}, r"\[options\]: method cyclegan has no pol; it has cycle_weight"),
+        ("options", {"tile": 32}, r"\[options\]: method cyclegan has no tile"),
+        ("options", {"pool": 0.5}, r"\[options\]: pool = 0.5, int is needed"),
+        ("options", {"pool": True}, r"\[options\]: pool = True, int is needed"),
+        ("options", {"objective": "log"}, r"\[options\]: objective 'log': accepted are least-sq"),
+        (
+            "adversarial",
+            {"output": "pixel"},
+            r"\[adversarial\]: output = 'pixel', accepted are p",
+        ),
+        ("adversarial", {"bass": 3}, r"\[adversarial\]: .*bass"),
+        ("adversarial", {"output": "dense", "layers": 5}, r"\[adversarial\]: size 24: 5 layers"),
+    ],
+)
+def test_choice_that_cannot_be_is_refused(table, choice, reason):
+    recipe = small("cyclegan")
+    recipe.setdefault(table, {}).update(choice)
+    with pytest.raises(UsageError, match=f"recipe cyclegan, {reason}"):
+        make_method(build_network(recipe["network"]), recipe)
 
 
 @pytest.mark.parametrize("name", SMALL)
