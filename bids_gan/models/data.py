@@ -19,6 +19,7 @@ from bids_gan.gan.training.contrasts import (
     random_subsets,
     single,
     unrelated,
+    with_classes,
 )
 from bids_gan.gan.training.pairs import PairPatches, Person
 from bids_gan.gan.training.unpaired import UnpairedPatches
@@ -44,6 +45,14 @@ SIMULATED = {
     "T2w": lambda: label_contrast(np.random.default_rng(0), "T2w"),
     "FDG": fdg_table,
     "CT": hounsfield_table,
+}
+
+
+#: what losses may require that the simulation of a protocol has on request -> the key in
+#: [simulation] that asks for it, and what is missing without
+ON_REQUEST = {
+    "classes": ("lesions", "no image is known to show a lesion or to show none"),
+    "physics": ("epi_shift_mm", "nothing says what a scanner recorded"),
 }
 
 
@@ -87,9 +96,12 @@ def training_data(recipe: dict, folders: Folders, cache: Path) -> Source:
         folder = needed_folder(folders.label_maps, "--label-maps", recipe)
         sources.append(SIMULATIONS.get(recipe["method"], _simulated)(recipe, folder))
     batches, validation = sources[0] if len(sources) == 1 else _mixed(recipe, *sources)
-    if recipe["network"].get("dimensions", 3) == 2:
-        return lambda step: middle_slice(batches(step)), lambda: map(middle_slice, validation())
-    return batches, validation
+    flat = recipe["network"].get("dimensions", 3) == 2
+
+    def seen(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return with_classes(middle_slice(batch) if flat else batch)
+
+    return lambda step: seen(batches(step)), lambda: map(seen, validation())
 
 
 def _mixed(recipe: dict, measured: Source, rendered: Source) -> Source:
@@ -112,9 +124,12 @@ def lacking(recipe: dict) -> dict[str, str]:
     dict
         Key of :data:`bids_gan.gan.losses.registry.REQUIREMENTS` -> reason.
     """
+    simulation = recipe.get("simulation", {})
+    protocol = "people" not in recipe and "contrasts" in simulation
     reasons = {
-        "classes": "neither pairs nor label maps say of which class an image is",
-        "physics": "neither pairs nor label maps come with what a scanner recorded",
+        need: f"{why}; train on [label_maps] alone with contrasts and {key} in [simulation]"
+        for need, (key, why) in ON_REQUEST.items()
+        if not (protocol and simulation.get(key))
     }
     if recipe["method"] == "cyclegan":
         reasons["pair"] = (
@@ -228,7 +243,14 @@ def _subsets(recipe: dict, folder: Path) -> Source:
 
 def _images(recipe: dict, folder: Path) -> Source:
     """One contrast of healthy people; those of the validation have a lesion."""
-    return single(_seen(recipe, folder)), _unseen(recipe, folder, single, lesions=True)
+    return single(_seen(recipe, folder)), _unseen(recipe, folder, single, lesions=1.0)
+
+
+def _with_lesion_or_without(recipe: dict, folder: Path) -> Source:
+    """One contrast of people some of whom have a lesion."""
+    if reason := lacking(recipe).get("classes"):
+        raise UsageError(f"recipe {recipe['name']}: {reason}")
+    return single(_seen(recipe, folder)), _unseen(recipe, folder, single)
 
 
 def _whole(recipe: dict, folder: Path) -> Source:
@@ -260,20 +282,20 @@ def _unseen(
     recipe: dict,
     folder: Path,
     view: Callable[[Batches], Batches] = lambda batches: batches,
-    lesions: bool = False,
+    **options,
 ) -> Validation:
     """Aligned contrasts of the validation's people, a patch at a time, as a method reads them."""
     maps = _maps(recipe, folder, "validation")
-    patches = _contrasts(recipe, maps, lesions=lesions, seed=recipe["seed"] + 1, batch=1)
+    patches = _contrasts(recipe, maps, seed=recipe["seed"] + 1, batch=1, **options)
     batches = view(patches.batch)
     return lambda: map(batches, range(VALIDATION_PATCHES))
 
 
 def _contrasts(recipe: dict, maps: list[np.ndarray], **options) -> ContrastPatches:
-    data = recipe["data"]
-    options = {"batch": data["batch"], **options}
-    contrasts = recipe["simulation"]["contrasts"]
-    return ContrastPatches(maps, data["patch"], contrasts=contrasts, **options)
+    data, simulation = recipe["data"], recipe["simulation"]
+    asked = {key: simulation[key] for key, _ in ON_REQUEST.values() if key in simulation}
+    options = {"batch": data["batch"], "contrasts": simulation["contrasts"], **asked, **options}
+    return ContrastPatches(maps, data["patch"], **options)
 
 
 def _one(folder: Path, pattern: str) -> Path:
@@ -286,6 +308,7 @@ def _one(folder: Path, pattern: str) -> Path:
 #: method -> function (recipe, folder of label maps) that gives what it learns from, if not pairs
 SIMULATIONS: dict[str, Callable[[dict, Path], Source]] = {
     "segmentation": _classes,
+    "classification": _with_lesion_or_without,
     "cyclegan": _unpaired,
     "unit": _unpaired,
     "stargan": _one_of_each,

@@ -60,7 +60,13 @@ def _term(loss: Loss, entry: float | dict, recipe: dict) -> Term:
         raise ValueError(f"loss {loss.name}: its weight is {weight}, a positive number is needed")
     network = None
     if loss.network:
-        network = load_model(find_card(options.pop("model", NETWORK))).network
+        card = find_card(options.pop("model", NETWORK))
+        if "classes" in loss.requires and card.text.get("Method") != "classification":
+            raise ValueError(
+                f"loss {loss.name} ({loss.number}): model {card.name} tells no classes of images; "
+                "give as model the path of one that method classification trained"
+            )
+        network = load_model(card).network
     spacing = recipe["data"].get("spacing", 1.0)
     call = loss.term(spacing=spacing, network=network, **options)
     if network is None:
@@ -72,6 +78,6 @@ def _try(loss: Loss, call: Callable[[Example], Tensor]) -> None:
     """Call a loss once, so that a wrong value of an option is found before anything is written."""
     image = torch.zeros(1, 1, 4, 4, 4)
     try:
-        call(Example(image, image, image, image))
+        call(Example(image, image, image, image, acquired=image, shift=image))
     except (TypeError, ValueError) as error:
         raise ValueError(f"loss {loss.name} ({loss.number}): {error}") from None

@@ -70,8 +70,8 @@ def example_batch(recipe: dict, patch: int, batch: int) -> dict[str, Tensor]:
     space = (patch,) * dimensions(recipe)
     contrasts = len(recipe.get("simulation", {}).get("contrasts", "1"))
     channels = {"input": input_channels(recipe), "contrasts": contrasts}
-    images = ("target", "mask", "supervised", "target_mask")
-    whole_numbers = ("thickness", "contrast", "wanted")
+    images = ("target", "mask", "supervised", "target_mask", "acquired", "shift")
+    whole_numbers = ("thickness", "contrast", "wanted", "classes")
     return {
         **{key: torch.ones(batch, n, *space) for key, n in channels.items()},
         **{key: torch.ones(batch, 1, *space) for key in images},

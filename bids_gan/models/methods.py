@@ -10,6 +10,7 @@ from torch import nn
 
 from bids_gan.errors import UsageError
 from bids_gan.gan.losses.terms import Term
+from bids_gan.gan.methods.classification import Classification
 from bids_gan.gan.methods.collagan import CollaGAN
 from bids_gan.gan.methods.constrained_autoencoder import ConstrainedAutoencoder
 from bids_gan.gan.methods.cyclegan import CycleGAN
@@ -51,6 +52,10 @@ def make_method(network: nn.Module, recipe: dict) -> Method:
 
 def _segmentation(network: nn.Module, recipe: dict) -> Segmentation:
     return _build(Segmentation, recipe, network, **_learning_rate(recipe))
+
+
+def _classification(network: nn.Module, recipe: dict) -> Classification:
+    return _build(Classification, recipe, network, **_learning_rate(recipe))
 
 
 def _paired(network: nn.Module, recipe: dict, extra: Sequence[Term] = ()) -> Paired:
@@ -168,6 +173,7 @@ def _patch_discriminator(channels: int, recipe: dict) -> nn.Module:
 #: method of a recipe -> function (network, recipe) -> method; some also take extra losses
 METHODS: dict[str, Callable[..., Method]] = {
     "segmentation": _segmentation,
+    "classification": _classification,
     "paired": _paired,
     "pix2pix": _pix2pix,
     "cyclegan": _cyclegan,

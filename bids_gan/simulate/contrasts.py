@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bids_gan.distortion.forward import distort
 from bids_gan.gan.training.augment import (
     patch_coordinates,
     random_matrix,
@@ -28,10 +29,13 @@ class ContrastPatches(LabelPatches):
     maps, patch, batch, seed
         See :class:`LabelPatches`.
     contrasts : sequence of {'T1w', 'T2w', 'PDw', 'FLAIR', 'b0'}
-    lesions : bool
-        Whether each person has a lesion in the white matter of the patch.
+    lesions : float
+        Share of the people that have a lesion in the white matter of the patch.
     spacing : float
         Voxel size in mm.
+    epi_shift_mm : float
+        Largest displacement, back to front, in an echo-planar readout of the last contrast; there
+        is no such readout when 0.
     """
 
     def __init__(
@@ -40,13 +44,15 @@ class ContrastPatches(LabelPatches):
         patch: int,
         batch: int,
         contrasts: Sequence[str],
-        lesions: bool = False,
+        lesions: float = 0.0,
         seed: int = 0,
         spacing: float = 1.0,
+        epi_shift_mm: float = 0.0,
     ):
         super().__init__(maps, patch, batch, spacing, seed)
         self.contrasts = tuple(contrasts)
         self.lesions = lesions
+        self.epi_shift = epi_shift_mm / spacing
         self.brain_share = 1.0
 
     def render(self, labels: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -57,24 +63,41 @@ class ContrastPatches(LabelPatches):
         dict
             ``contrasts`` (K, p, p, p), white matter near 1, zero outside ``mask`` (1, p, p, p);
             classes of the healthy tissue, ``labels`` (p, p, p) int64; with lesions also where
-            they are, ``lesion`` (1, p, p, p).
+            they are, ``lesion`` (1, p, p, p); with an echo-planar readout what it recorded of the
+            brain, ``acquired``, and by how many voxels it displaced it, ``shift``, (1, p, p, p).
         """
         mask = self.brain(labels, rng)
         result = {"mask": mask, "labels": self.classes[labels]}
         if self.lesions:
-            lesion = random_lesion(labels, rng)
+            lesion = random_lesion(labels, rng) & (rng.random() < self.lesions)
             labels = torch.where(lesion, LESION, labels)
             result["lesion"] = lesion.float().unsqueeze(0)
         means = torch.as_tensor(protocol_contrasts(rng, self.contrasts), dtype=torch.float32)
         # the texture is of the tissue, coil and noise are of the scan
         texture = 1 + rng.uniform(0.0, 0.04) * smooth_noise(rng, self.patch, self.patch // 3)
-        images = [self._scan(mean[labels].unsqueeze(0) * texture, rng) for mean in means]
-        return result | {"contrasts": torch.cat(images) * mask}
+        images = []
+        for mean in means:
+            scan = self._scan(mean[labels].unsqueeze(0) * texture, rng)
+            images.append(self._noisy(scan, rng))
+        result["contrasts"] = torch.cat(images) * mask
+        return result | (self._epi(scan * mask, rng) if self.epi_shift else {})
+
+    def _epi(self, scan: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
+        """Echo-planar readout of a scan in a smooth field."""
+        field = smooth_noise(rng, self.patch, 4)
+        shift = self.epi_shift * rng.uniform(0.5, 1) * field / field.abs().max()
+        # with a readout of one second a field in Hz is a displacement in voxels
+        acquired = distort(scan[0].numpy(), shift[0].numpy(), "j", 1.0)
+        return {"acquired": self._noisy(torch.as_tensor(acquired)[None], rng), "shift": shift}
 
     def _scan(self, image: Tensor, rng: np.random.Generator) -> Tensor:
-        """Point-spread function, coil sensitivity and Rician noise."""
+        """Point-spread function and coil sensitivity."""
         image = soften(image, 0.5)
-        image = image * torch.exp(rng.uniform(0, 0.1) * smooth_noise(rng, self.patch, 3))
+        return image * torch.exp(rng.uniform(0, 0.1) * smooth_noise(rng, self.patch, 3))
+
+    @staticmethod
+    def _noisy(image: Tensor, rng: np.random.Generator) -> Tensor:
+        """Magnitude of the image and complex noise (Rician)."""
         sigma = rng.uniform(0.01, 0.05)
         real, imaginary = (
             torch.as_tensor(sigma * rng.standard_normal(image.shape), dtype=torch.float32)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -40,6 +41,20 @@ def acquisition_difference(
     difference = inside(model(inside(image, mask)) - acquired, mask)
     power = difference.abs().square() if difference.is_complex() else difference.square()
     return masked_mean(power, mask)
+
+
+def epi_difference(image: Tensor, acquired: Tensor, mask: Tensor, shift: Tensor) -> Tensor:
+    """Mean squared difference of an image, distorted, and what an echo-planar readout recorded.
+
+    Parameters
+    ----------
+    image, acquired, mask
+        See :func:`acquisition_difference`.
+    shift : (N, 1, ...) tensor
+        See :func:`epi_distortion`; along the second spatial axis.
+    """
+    model = partial(epi_distortion, shift=shift, axis=1)
+    return acquisition_difference(image, acquired, mask, model)
 
 
 def epi_distortion(image: Tensor, shift: Tensor, axis: int) -> Tensor:

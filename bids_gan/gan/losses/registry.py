@@ -22,7 +22,7 @@ from bids_gan.gan.losses.gradient import edge_weighted, gradient_consistency, gr
 from bids_gan.gan.losses.image import voxelwise
 from bids_gan.gan.losses.latent import kl_divergence
 from bids_gan.gan.losses.perceptual import PerceptualLoss, SaliencyLoss, StyleContentLoss
-from bids_gan.gan.losses.physical import acquisition_difference
+from bids_gan.gan.losses.physical import epi_difference
 from bids_gan.gan.losses.regularisation import regulation, self_regularisation
 from bids_gan.gan.losses.scale_space import sharpness_difference, steerable_difference
 from bids_gan.gan.losses.segmentation import SegmentationLoss
@@ -130,7 +130,7 @@ LOSSES = (
     Loss("L14", "frequency", spectrum_difference, **_PAIR),
     Loss("L15", "kl", kl_divergence, part_of="it holds the codes of a variational auto-encoder"),
     Loss("L16", "saliency", SaliencyLoss, **_PAIR),
-    Loss("L17", "physical", acquisition_difference, ("image", "acquired", "mask"),
+    Loss("L17", "physical", epi_difference, ("image", "acquired", "mask", "shift"),
          frozenset({"physics"})),
     Loss("L18", "regulation", regulation, ("image", "reference", "mask")),
 )  # fmt: skip

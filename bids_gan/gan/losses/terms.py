@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor
+
+#: what a batch may know of its people beside their images
+KNOWN = ("labels", "classes", "acquired", "shift")
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,10 @@ class Example:
         Tissue of each voxel.
     classes : (N,) int64 tensor, optional
         What kind of image it should be.
-    acquired : tensor, optional
-        What a scanner recorded of it.
+    acquired : (N, C, ...) tensor, optional
+        What an echo-planar readout recorded of it.
+    shift : (N, 1, ...) tensor, optional
+        How far that readout displaced each voxel along the second spatial axis, in voxels.
     """
 
     image: Tensor
@@ -38,6 +43,20 @@ class Example:
     labels: Tensor | None = None
     classes: Tensor | None = None
     acquired: Tensor | None = None
+    shift: Tensor | None = None
+
+    @classmethod
+    def of(
+        cls,
+        batch: Mapping[str, Tensor],
+        image: Tensor,
+        source: Tensor,
+        mask: Tensor,
+        target: Tensor | None = None,
+    ) -> Example:
+        """Generated images with what a batch says of their people, by the names from above."""
+        known = {key: batch[key] for key in KNOWN if key in batch}
+        return cls(image, source, mask, target, **known)
 
     @property
     def reference(self) -> Tensor:

@@ -137,7 +137,8 @@ class CycleGAN(ValidatedInTiles):
         batch : dict
             ``input`` (N, C, p, p, p), of which the first channel is read, with its ``mask``;
             ``target`` (N, 1, p, p, p) of other people and places with its ``target_mask``.
-            ``labels`` (N, ...) of the input for an extra loss that needs them.
+            What else an extra loss looks at is of the input, see
+            :class:`~bids_gan.gan.losses.terms.Example`.
         step : int
         """
         generators = self.modules["generator"]
@@ -157,8 +158,7 @@ class CycleGAN(ValidatedInTiles):
             "fool_target": self._fool("critic_target", fake_y),
             "fool_source": self._fool("critic_source", fake_x),
         }
-        example = Example(fake_y, x, x_mask, labels=batch.get("labels"))
-        terms |= weighted(self.extra, example)
+        terms |= weighted(self.extra, Example.of(batch, fake_y, x, x_mask))
         if self.identity_weight:
             share = self.identity_weight / self.cycle_weight
             terms["identity_target"] = share * masked_l1(to_target(y, y_mask), y, y_mask)

@@ -71,8 +71,8 @@ class Paired:
         ----------
         batch : dict
             ``input`` (N, C, ...); ``target``, ``mask`` and ``supervised`` (N, 1, ...), the last
-            where the target was measured; ``thickness`` (N,) of its slices in voxels. ``labels``
-            (N, ...) for an extra loss that needs them.
+            where the target was measured; ``thickness`` (N,) of its slices in voxels. What
+            extra losses look at besides, see :class:`~bids_gan.gan.losses.terms.Example`.
         step : int
         """
         mask, measured = batch["mask"], batch["supervised"]
@@ -84,9 +84,7 @@ class Paired:
             # the scale head learns from the error and must not excuse it
             "scale": 0.05 * laplace_nll(error.detach(), log_scale, measured),
         }
-        example = Example(
-            seen, batch["input"][:, :1], measured, batch["target"], batch.get("labels")
-        )
+        example = Example.of(batch, seen, batch["input"][:, :1], measured, batch["target"])
         terms |= weighted(self.extra, example)
         result = {"generator": terms}
         if self.discriminator is not None and step >= self.adversarial_start:

@@ -71,8 +71,8 @@ class Pix2Pix(ValidatedInTiles):
         ----------
         batch : dict
             ``input`` (N, C, ...); ``target``, ``mask`` and ``supervised`` (N, 1, ...), the last
-            where the target was measured; ``thickness`` (N,) of its slices in voxels. ``labels``
-            (N, ...) for an extra loss that needs them.
+            where the target was measured; ``thickness`` (N,) of its slices in voxels. What
+            extra losses look at besides, see :class:`~bids_gan.gan.losses.terms.Example`.
         step : int
         """
         critic, mask = self.modules["discriminator"], batch["mask"]
@@ -81,9 +81,7 @@ class Pix2Pix(ValidatedInTiles):
         image = slice_profile(bounded(raw, self.value_range), batch["thickness"])
         fake = torch.cat([condition, image * mask], dim=1)
         real = torch.cat([condition, batch["target"] * mask], dim=1)
-        example = Example(
-            image, condition, batch["supervised"], batch["target"], batch.get("labels")
-        )
+        example = Example.of(batch, image, condition, batch["supervised"], batch["target"])
         return {
             "generator": {
                 "l1": masked_l1(image, batch["target"], batch["supervised"]),

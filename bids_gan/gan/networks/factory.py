@@ -6,6 +6,7 @@ from torch import nn
 
 from bids_gan.gan.networks.autoencoder import Autoencoder
 from bids_gan.gan.networks.collagan import CollaborativeUNet
+from bids_gan.gan.networks.image_classifier import ImageClassifier
 from bids_gan.gan.networks.progressive import ProgressiveGenerator
 from bids_gan.gan.networks.resnet import ResNetGenerator
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
@@ -17,6 +18,7 @@ NETWORKS = {
     "unit": SharedLatentGenerator,
     "collagan": CollaborativeUNet,
     "autoencoder": Autoencoder,
+    "classifier": ImageClassifier,
     "progressive": ProgressiveGenerator,
 }
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 Batches = Callable[[int], dict[str, Tensor]]
+#: what is known of the people of aligned contrasts, some of it in some simulations only
+OF_PEOPLE = ("labels", "lesion", "acquired", "shift")
 
 
 def one_of_each(contrasts: Batches, seed: int) -> Batches:
@@ -77,13 +79,14 @@ def unrelated(contrasts: Batches, others: Batches) -> Batches:
     Parameters
     ----------
     contrasts, others : callable
-        Step -> ``contrasts`` (N, K, ...), ``mask`` (N, 1, ...) and ``labels`` (N, ...), drawn
+        Step -> ``contrasts`` (N, K, ...), ``mask`` (N, 1, ...) and :data:`OF_PEOPLE`, drawn
         independently.
 
     Returns
     -------
     callable
-        Step -> ``input`` with its ``mask`` and ``labels``, ``target`` with its ``target_mask``.
+        Step -> ``input`` with its ``mask`` and what is known of its people, ``target`` with its
+        ``target_mask``.
     """
 
     def batch(step: int) -> dict[str, Tensor]:
@@ -91,7 +94,7 @@ def unrelated(contrasts: Batches, others: Batches) -> Batches:
         return {
             "input": source["contrasts"][:, :1],
             "mask": source["mask"],
-            "labels": source["labels"],
+            **_of_people(source),
             "target": target["contrasts"][:, 1:2],
             "target_mask": target["mask"],
         }
@@ -105,8 +108,8 @@ def aligned(contrasts: Batches) -> Batches:
     Returns
     -------
     callable
-        Step -> ``input``, ``target``, ``mask`` and ``supervised`` (N, 1, ...), ``labels``
-        (N, ...), ``thickness`` (N,).
+        Step -> ``input``, ``target``, ``mask`` and ``supervised`` (N, 1, ...), ``thickness``
+        (N,), and :data:`OF_PEOPLE`.
     """
 
     def batch(step: int) -> dict[str, Tensor]:
@@ -116,7 +119,7 @@ def aligned(contrasts: Batches) -> Batches:
             "input": images["contrasts"][:, :1],
             "target": images["contrasts"][:, 1:2],
             "mask": mask,
-            "labels": images["labels"],
+            **_of_people(images),
             "supervised": mask,
             "thickness": torch.ones(len(mask), dtype=torch.int64),
         }
@@ -132,6 +135,17 @@ def single(contrasts: Batches) -> Batches:
         return {"input" if key == "contrasts" else key: value for key, value in images.items()}
 
     return batch
+
+
+def _of_people(images: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: images[key] for key in OF_PEOPLE if key in images}
+
+
+def with_classes(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Where lesions are known, also ``classes`` (N,): 1 of an image that shows some, else 0."""
+    if "lesion" not in batch:
+        return batch
+    return batch | {"classes": (batch["lesion"] > 0).flatten(1).any(1).long()}
 
 
 def middle_slice(batch: dict[str, Tensor]) -> dict[str, Tensor]:

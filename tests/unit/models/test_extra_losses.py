@@ -9,7 +9,7 @@ from bids_gan.errors import ModelError, UsageError
 from bids_gan.gan.networks.factory import build_network
 from bids_gan.models.data import Folders
 from bids_gan.models.losses import extra_losses
-from bids_gan.models.recipe import make_method, run_recipe
+from bids_gan.models.recipe import make_method, read_recipe, run_recipe
 
 
 def unpaired(recipe, **losses):
@@ -59,8 +59,16 @@ def test_unpaired_data_take_losses_that_need_no_pair(tmp_path, recipe, tiny_pair
     ("losses", "reason"),
     [
         ({"segmentation": 1}, r"segmentation \(L7\) needs a tissue label.*\[people\] have no"),
-        ({"classification": 1}, r"classification \(L13\) needs a class for every image"),
-        ({"physical": 1}, r"physical \(L17\) needs a model of the acquisition"),
+        (
+            {"classification": 1},
+            r"classification \(L13\) needs a class for every image.*no image is known to show a "
+            r"lesion.*\[label_maps\] alone with contrasts and lesions in \[simulation\]",
+        ),
+        (
+            {"physical": 1},
+            r"physical \(L17\) needs a model of the acquisition.*nothing says what a scanner "
+            r"recorded.*epi_shift_mm in \[simulation\]",
+        ),
         ({"adversarial": 1}, r"adversarial \(L1\) cannot be added.*\[adversarial\]"),
         ({"gradients": 1}, r"loss 'gradients': there are .*gradient \(L4\)"),
         ({"gradient": 0}, r"gradient: its weight is 0, a positive number"),
@@ -77,6 +85,21 @@ def test_unpaired_data_take_losses_that_need_no_pair(tmp_path, recipe, tiny_pair
 def test_what_cannot_be_is_refused(recipe, losses, reason):
     with pytest.raises(UsageError, match=rf"recipe tiny, \[losses\]: .*{reason}"):
         extra_losses(recipe | {"losses": losses})
+
+
+def test_simulation_must_be_asked_for_classes_and_physics():
+    simulated = read_recipe("pix2pix")
+    for name, key in (("classification", "lesions"), ("physical", "epi_shift_mm")):
+        with pytest.raises(UsageError, match=f"with contrasts and {key} in"):
+            extra_losses(simulated | {"losses": {name: 1}})
+    asked = {"simulation": {"contrasts": ["T1w", "b0"], "lesions": 0.5, "epi_shift_mm": 8.0}}
+    assert [term.name for term in extra_losses(simulated | asked | {"losses": {"L17": 1}})] == [
+        "physical"
+    ]
+    with pytest.raises(
+        UsageError, match="model anatomy tells no classes of images"
+    ):
+        extra_losses(simulated | asked | {"losses": {"L13": 1}})
 
 
 def test_model_of_a_loss_must_exist(recipe):

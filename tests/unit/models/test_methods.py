@@ -12,7 +12,7 @@ from bids_gan.gan.networks.dense_discriminator import DenseDiscriminator
 from bids_gan.gan.networks.factory import build_network
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
 from bids_gan.models.data import Folders, training_data
-from bids_gan.models.methods import METHODS, make_method
+from bids_gan.models.methods import make_method
 from bids_gan.models.recipe import FOLDER, read_recipe, run_recipe
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
@@ -24,11 +24,12 @@ SMALL = {
     "collagan": ({"widths": [8, 8]}, {"base": 2, "layers": 1, "start": 1}),
     "constrained-autoencoder": ({"size": 16, "latent": 4, "widths": [4, 4]}, {"width": 4}),
     "progressive": ({"latent": 4, "widths": [4, 4, 4]}, {}),
+    "lesion-classifier": ({"widths": [4, 4]}, {}),
 }
 #: method -> edge of its patches, if it is not 16; PatchGAN needs room
 PATCHES = {"pix2pix": 24, "cyclegan": 24}
 #: method -> a number of its validation, if it is not l1
-NUMBERS = {"progressive": "diversity"}
+NUMBERS = {"progressive": "diversity", "lesion-classifier": "accuracy"}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,6 @@ def test_unknown_method_and_setting_are_named():
         make_method(network, {**recipe, "adversarial": {"base": 4, "depth": 2}})
     with pytest.raises(UsageError, match="method stargan takes none"):
         make_method(network, {**recipe, "losses": {"gradient": 1.0}})
-    assert set(SMALL) < set(METHODS)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +156,38 @@ def test_slices_in_place_of_volumes(name, label_maps, tmp_path):
     assert all(term.isfinite() for terms in losses.values() for term in terms.values())
     scores = method.score(method.modules["generator"].eval(), next(iter(validation())))
     assert np.isfinite(scores[NUMBERS.get(name, "l1")])
+
+
+@pytest.mark.parametrize("name", ["pix2pix", "cyclegan"])
+def test_classes_and_physics_of_simulated_people_reach_the_losses(name, label_maps, tmp_path):
+    folders = Folders(label_maps=label_maps)
+    classifier = run_recipe(small("lesion-classifier"), folders, tmp_path / "classifier")
+    recipe = small(name)
+    recipe["simulation"] = {"contrasts": ["T1w", "b0"], "lesions": 0.5, "epi_shift_mm": 8.0}
+    recipe["losses"] = {
+        "classification": {"weight": 0.1, "model": str(classifier.weights)}, "physical": 1.0,
+    }  # fmt: skip
+    run_recipe(recipe, folders, tmp_path / "run")
+    header, row = (line.split(",") for line in (tmp_path / "run/log.csv").read_text().split())
+    values = dict(zip(header, row, strict=True))
+    assert float(values["classification"]) > 0
+    assert float(values["physical"]) > 0
+
+
+def test_class_is_that_of_the_slice_where_slices_are_seen(label_maps, tmp_path):
+    recipe = small("lesion-classifier")
+    recipe["data"] |= {"patch": 16, "batch": 12}
+    folders = Folders(label_maps=label_maps)
+    volumes, slices = (
+        training_data({**recipe, "network": {"dimensions": d}}, folders, tmp_path)[0](0)
+        for d in (3, 2)
+    )
+    for batch in (volumes, slices):
+        assert torch.equal(batch["classes"], batch["lesion"].flatten(1).any(1).long())
+    assert 0 < slices["classes"].sum() < volumes["classes"].sum() < 12
+    recipe["simulation"]["lesions"] = 0
+    with pytest.raises(UsageError, match="recipe lesion-classifier: no image is known to show"):
+        training_data(recipe, folders, tmp_path)
 
 
 def test_people_of_the_validation_have_lesions(label_maps, tmp_path):

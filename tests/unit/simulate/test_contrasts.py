@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from bids_gan.gan.losses.physical import epi_difference
 from bids_gan.simulate.composition import LESION
 from bids_gan.simulate.contrasts import ContrastPatches, random_lesion
 from bids_gan.simulate.physics import protocol_contrasts
@@ -52,7 +53,7 @@ def test_patches_are_aligned_and_zero_outside_the_mask():
 
 
 def test_lesion_is_bright_in_flair_and_not_in_the_labels():
-    patches = ContrastPatches([head()], 24, 1, ["FLAIR"], lesions=True)
+    patches = ContrastPatches([head()], 24, 1, ["FLAIR"], lesions=1.0)
     labels = torch.as_tensor(head())[8:32, 8:32, 8:32].long()
     found = patches.render(labels, np.random.default_rng(1))
     lesion = found["lesion"][0] > 0
@@ -61,6 +62,30 @@ def test_lesion_is_bright_in_flair_and_not_in_the_labels():
     assert lesion.sum() > 20
     assert image[lesion].mean() > image[white].mean() + 0.2
     assert torch.equal(found["labels"], patches.classes[labels])
+
+
+def test_share_of_people_with_lesions_is_the_one_asked_for():
+    patches = ContrastPatches([head()], 16, 40, ["FLAIR"], lesions=0.3)
+    lesions = patches.batch(0)["lesion"].flatten(1).any(1)
+    assert 0.1 < lesions.float().mean() < 0.5
+
+
+def test_echo_planar_readout_is_the_last_contrast_displaced_back_to_front():
+    patches = ContrastPatches([head()], 24, 2, ["T1w", "b0"], epi_shift_mm=6.0, spacing=1.5)
+    batch = patches.batch(0)
+    mask, shift, acquired = batch["mask"], batch["shift"], batch["acquired"]
+    largest = shift.abs().amax((1, 2, 3, 4))
+    assert (largest <= 4.001).all()
+    assert (largest >= 2).all()
+    t1w, b0 = batch["contrasts"].split(1, dim=1)
+    explained = epi_difference(b0, acquired, mask, shift)
+    for other in (
+        epi_difference(b0, acquired, mask, 0 * shift),
+        epi_difference(b0, acquired, mask, -shift),
+        epi_difference(t1w, acquired, mask, shift),
+    ):
+        assert other > 3 * explained
+    assert "acquired" not in ContrastPatches([head()], 16, 1, KINDS).batch(0)
 
 
 def test_lesions_are_within_white_matter_and_of_the_size_asked_for():

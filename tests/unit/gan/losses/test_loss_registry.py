@@ -21,6 +21,7 @@ def example():
         labels=torch.randint(0, 4, (1, 12, 12, 12), generator=generator),
         classes=torch.tensor([2]),
         acquired=picture(3, 12, 9, torch.float32),
+        shift=2 * picture(3, 12, 11, torch.float32),
     )
 
 
@@ -32,8 +33,7 @@ def test_eighteen_numbers_and_unique_names():
 
 @pytest.mark.parametrize("loss", [x for x in LOSSES if x.sees], ids=lambda x: x.name)
 def test_every_term_is_a_positive_number_with_a_gradient(loss):
-    options = {"model": torch.square} if loss.name == "physical" else {}
-    term = loss.term(spacing=1.5, network=encoder(3, torch.float32), **options)
+    term = loss.term(spacing=1.5, network=encoder(3, torch.float32))
     one = example()
     one.image.requires_grad_()
     value = weighted([Term(loss.name, 0.5, term)], one)[loss.name]
@@ -45,7 +45,8 @@ def test_every_term_is_a_positive_number_with_a_gradient(loss):
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda x: x.name)
 def test_requirements_are_what_the_loss_looks_at(loss):
-    needs = {"target": "pair", "labels": "labels", "classes": "classes", "acquired": "physics"}
+    needs = {"target": "pair", "labels": "labels", "classes": "classes"}
+    needs |= {"acquired": "physics", "shift": "physics"}
     assert loss.requires == {needs[name] for name in loss.sees if name in needs}
     assert bool(loss.sees) != bool(loss.part_of)
 

@@ -8,6 +8,7 @@ from loss_cases import picture
 from bids_gan.distortion.forward import distort
 from bids_gan.gan.losses.physical import (
     acquisition_difference,
+    epi_difference,
     epi_distortion,
     fractional_anisotropy,
     spoiled_gradient_echo,
@@ -38,6 +39,16 @@ def test_distortion_of_slices_conserves_signal_and_leaves_all_in_place_without_a
     moved = epi_distortion(image, wavy((16, 16), 2.7), 1)
     assert not torch.allclose(moved, image)
     torch.testing.assert_close(moved.sum((2, 3)), image.sum((2, 3)))
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_echo_planar_readout_costs_nothing_when_the_image_explains_it(dimensions):
+    image, mask = picture(dimensions, 12), torch.ones(1, 1, *(12,) * dimensions)
+    shift = 3 * picture(dimensions, 12, 5)
+    acquired = epi_distortion(image, shift, axis=1)
+    assert epi_difference(image, acquired, mask, shift) == 0
+    assert epi_difference(image, acquired, mask, -shift) > 1e-3
+    assert epi_difference(acquired, acquired, mask, shift) > 1e-3
 
 
 def test_steady_state_is_that_of_the_simulation():
