@@ -24,11 +24,12 @@ def with_neighbours(x: Tensor, neighbours: int) -> Tensor:
     Returns
     -------
     (N, (2n + 1) C, I, J, K) tensor
-        All channels of slice k - n first, those of k + n last.
+        All channels of slice k itself first, then those of k - 1, k + 1, k - 2 and so on: the
+        first channel of an image stays the first.
     """
     depth = x.shape[-1]
     places = torch.arange(depth, device=x.device)
-    offsets = range(-neighbours, neighbours + 1)
+    offsets = sorted(range(-neighbours, neighbours + 1), key=abs)
     return torch.cat([x[..., (places + o).clamp(0, depth - 1)] for o in offsets], dim=1)
 
 
@@ -57,19 +58,3 @@ def slice_by_slice(
     slices = with_neighbours(x, neighbours).movedim(-1, 1).flatten(0, 1)
     images = torch.cat([network(part) for part in slices.split(chunk)])
     return images.unflatten(0, (n, depth)).movedim(1, -1)
-
-
-def neighbours_of(wanted: int, given: int) -> int:
-    """Neighbours to either side that make `given` channels the `wanted` ones of a network.
-
-    Raises
-    ------
-    ValueError
-    """
-    slices, rest = divmod(wanted, given)
-    if rest or slices % 2 == 0:
-        raise ValueError(
-            f"a network of {wanted} channels for images of {given}: slices and as many "
-            "neighbours to either side have 1, 3, 5, ... times the channels of the image"
-        )
-    return slices // 2

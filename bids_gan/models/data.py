@@ -97,9 +97,10 @@ def training_data(recipe: dict, folders: Folders, cache: Path) -> Source:
         sources.append(SIMULATIONS.get(recipe["method"], _simulated)(recipe, folder))
     batches, validation = sources[0] if len(sources) == 1 else _mixed(recipe, *sources)
     flat = recipe["network"].get("dimensions", 3) == 2
+    neighbours = recipe["network"].get("neighbours", 0)
 
     def seen(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return with_classes(middle_slice(batch) if flat else batch)
+        return with_classes(middle_slice(batch, neighbours) if flat else batch)
 
     return lambda step: seen(batches(step)), lambda: map(seen, validation())
 

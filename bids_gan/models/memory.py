@@ -16,7 +16,6 @@ from torch import Tensor
 from bids_gan.gan.inference import run_network
 from bids_gan.gan.memory import Footprint, inference_memory, training_memory
 from bids_gan.gan.networks.factory import build_network
-from bids_gan.gan.slices import neighbours_of
 from bids_gan.gan.training.loop import train
 from bids_gan.gan.training.settings import TrainingSettings
 from bids_gan.models.methods import make_method
@@ -59,17 +58,16 @@ def dimensions(recipe: dict) -> int:
 
 
 def recipe_neighbours(recipe: dict) -> int:
-    """Slices to either side that a recipe's network is given besides; none of volumes."""
-    given = input_channels(recipe)
-    wanted = recipe["network"].get("in_channels", given)
-    return neighbours_of(wanted, given) if dimensions(recipe) == 2 else 0
+    """Slices to either side that a recipe's network is given besides."""
+    return recipe["network"].get("neighbours", 0)
 
 
 def example_batch(recipe: dict, patch: int, batch: int) -> dict[str, Tensor]:
     """A batch with all keys that the training data of the methods have, of ones."""
     space = (patch,) * dimensions(recipe)
     contrasts = len(recipe.get("simulation", {}).get("contrasts", "1"))
-    channels = {"input": input_channels(recipe), "contrasts": contrasts}
+    given = input_channels(recipe) * (1 + 2 * recipe_neighbours(recipe))
+    channels = {"input": given, "contrasts": contrasts}
     images = ("target", "mask", "supervised", "target_mask", "acquired", "shift")
     whole_numbers = ("thickness", "contrast", "wanted", "classes")
     return {
@@ -197,8 +195,6 @@ def _volume_channels(recipe: dict) -> int:
     network = recipe["network"]
     if network.get("kind") == "collagan":
         return 2 * network["contrasts"]
-    if dimensions(recipe) == 2:
-        return input_channels(recipe)
     return network.get("in_channels", input_channels(recipe))
 
 

@@ -30,6 +30,8 @@ from bids_gan.gan.networks.vector_critic import VectorCritic
 from bids_gan.gan.training.method import Method
 from bids_gan.models.losses import extra_losses
 
+#: methods whose generator is shown measured images only, never what another network made
+NEIGHBOURED = ("segmentation", "paired", "pix2pix")
 #: keys of [adversarial] that say something else than what its discriminator is made of
 _NOT_OF_THE_CRITIC = ("weight", "start", "output")
 
@@ -45,6 +47,11 @@ def make_method(network: nn.Module, recipe: dict) -> Method:
     if name not in METHODS:
         raise UsageError(
             f"recipe {recipe['name']}: unknown method {name!r}; there are {', '.join(METHODS)}"
+        )
+    if recipe["network"].get("neighbours") and name not in NEIGHBOURED:
+        raise UsageError(
+            f"recipe {recipe['name']}, [network]: method {name} shows its networks single slices, "
+            f"which have no neighbours; only {', '.join(NEIGHBOURED)} have"
         )
     extra = extra_losses(recipe)  # refuses them for a method that takes none
     return METHODS[name](network, recipe, **({"extra": extra} if extra else {}))
@@ -69,7 +76,8 @@ def _paired(network: nn.Module, recipe: dict, extra: Sequence[Term] = ()) -> Pai
 
 def _pix2pix(network: nn.Module, recipe: dict, extra: Sequence[Term] = ()) -> Pix2Pix:
     given = _image(recipe) | {"tile": recipe["data"]["patch"], "extra": extra}
-    given["channels"] = recipe["network"]["in_channels"]
+    slices = 1 + 2 * recipe["network"].get("neighbours", 0)
+    given["channels"] = slices * recipe["network"]["in_channels"]
     return _build(Pix2Pix, recipe, network, _patch_discriminator(2, recipe), **given)
 
 

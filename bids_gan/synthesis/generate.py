@@ -101,7 +101,14 @@ def synthesise(
     """
     card = model.card
     inputs, mask, affine = generator_input(anatomy, card.inputs)
-    raw = run_network(model.network, inputs, precision, device, field_of_view(card))
+    raw = run_network(
+        model.network,
+        inputs,
+        precision,
+        device,
+        field_of_view(card),
+        neighbours=card.network.get("neighbours", 0),
+    )
     mean, std = image_of(raw, card.text.get("Output", {}))
     std = None if std is None else np.where(mask, std, 0).astype(np.float32)
     return SyntheticImage(np.where(mask, mean, 0).astype(np.float32), std, affine)

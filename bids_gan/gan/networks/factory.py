@@ -29,8 +29,9 @@ def build_network(spec: dict) -> nn.Module:
     Parameters
     ----------
     spec : dict
-        ``kind`` (one of :data:`NETWORKS`, the space-to-depth U-Net when omitted) and the
-        arguments of that class.
+        ``kind`` (one of :data:`NETWORKS`, the space-to-depth U-Net when omitted), the
+        arguments of that class, and of a network of slices perhaps ``neighbours``: how many to
+        either side it is given as further channels, each of ``in_channels`` as the slice itself.
 
     Raises
     ------
@@ -39,6 +40,14 @@ def build_network(spec: dict) -> nn.Module:
     """
     arguments = dict(spec)
     kind = arguments.pop("kind", "space-to-depth-unet")
+    neighbours = arguments.pop("neighbours", 0)
+    if neighbours:
+        if neighbours < 0 or arguments.get("dimensions") != 2 or "in_channels" not in arguments:
+            raise ValueError(
+                f"neighbours = {neighbours}: as many slices to either side, of a network with "
+                "dimensions = 2 and in_channels"
+            )
+        arguments["in_channels"] *= 1 + 2 * neighbours
     if kind not in NETWORKS:
         raise ValueError(f"network kind {kind!r}: accepted are {', '.join(NETWORKS)}")
     try:

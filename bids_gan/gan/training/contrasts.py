@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bids_gan.gan.slices import with_neighbours
+
 Batches = Callable[[int], dict[str, Tensor]]
 #: what is known of the people of aligned contrasts, some of it in some simulations only
 OF_PEOPLE = ("labels", "lesion", "acquired", "shift")
@@ -148,12 +150,15 @@ def with_classes(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     return batch | {"classes": (batch["lesion"] > 0).flatten(1).any(1).long()}
 
 
-def middle_slice(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+def middle_slice(batch: dict[str, Tensor], neighbours: int = 0) -> dict[str, Tensor]:
     """The middle slice along the last axis of every volume, for networks of two dimensions.
 
     Volumes are tensors (N, ..., p, p, p) of four dimensions and more; a slice is as thin as a
-    voxel, whatever the ``thickness`` of those it was cut from.
+    voxel, whatever the ``thickness`` of those it was cut from. Of the ``input`` so many of its
+    neighbours to either side become channels, see :func:`bids_gan.gan.slices.with_neighbours`.
     """
+    if neighbours:
+        batch = batch | {"input": with_neighbours(batch["input"], neighbours)}
     result = {
         key: value[..., value.shape[-1] // 2] if value.dim() > 3 else value
         for key, value in batch.items()

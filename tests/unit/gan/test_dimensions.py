@@ -82,6 +82,21 @@ def test_dense_discriminator_sees_the_whole_image_and_needs_some():
         DenseDiscriminator(1, 15)
 
 
+def test_neighbouring_slices_are_further_channels():
+    spec = {"in_channels": 2, "out_channels": 1, "widths": [8, 8], "dimensions": 2}
+    assert build_network({**spec, "neighbours": 2})(torch.randn(1, 10, 9, 8)).shape[1] == 1
+    autoencoder = {"kind": "autoencoder", "dimensions": 2, "neighbours": 1}
+    for wrong in (
+        {**spec, "dimensions": 3, "neighbours": 2},
+        {**spec, "neighbours": -1},
+        autoencoder,
+    ):
+        with pytest.raises(
+            ValueError, match=r"neighbours = -?\d: .*dimensions = 2 and in_channels"
+        ):
+            build_network(wrong)
+
+
 def test_other_dimensions_are_refused():
     with pytest.raises(ValueError, match=r"dimensions = 4: 2 \(slices\) or 3"):
         ResNetGenerator(1, 1, 2, 1, dimensions=4)

@@ -96,9 +96,7 @@ def test_simulation_must_be_asked_for_classes_and_physics():
     assert [term.name for term in extra_losses(simulated | asked | {"losses": {"L17": 1}})] == [
         "physical"
     ]
-    with pytest.raises(
-        UsageError, match="model anatomy tells no classes of images"
-    ):
+    with pytest.raises(UsageError, match="model anatomy tells no classes of images"):
         extra_losses(simulated | asked | {"losses": {"L13": 1}})
 
 
