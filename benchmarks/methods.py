@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+from bids_gan.gan.distributions import maximum_mean_discrepancy
+from bids_gan.gan.methods.progressive import compare_people
 from bids_gan.gan.methods.unit import latent_distances
 from bids_gan.gan.training.contrasts import aligned, single
 from bids_gan.models.data import Folders
@@ -77,11 +79,20 @@ def constrained_autoencoder(method, network, batches: list[Batch]) -> Iterator[t
 
 
 def progressive(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
-    """Whether generated people differ as much as real ones do."""
-    scores = mean([method.score(network, batch) for batch in batches])
+    """Whether generated people differ as much as real ones do, and are like them."""
+    real = torch.cat([batch["input"] for batch in batches])
+    torch.manual_seed(0)
+    with torch.no_grad():
+        made = torch.cat([method.draw(network, len(batch["input"]), "cpu") for batch in batches])
+    groups = zip(made.split(4), real.split(4), strict=True)
+    scores = mean([compare_people(*group) for group in groups])
     yield "mean difference of two generated people over that of two others", scores["diversity"]
-    yield "SSIM of two generated people", scores["ssim_generated"]
-    yield "SSIM of two others", scores["ssim_real"]
+    yield "MS-SSIM of two generated people", scores["ms_ssim_generated"]
+    yield "MS-SSIM of two others", scores["ms_ssim_real"]
+    yield "MS-SSIM of a generated person and another", scores["ms_ssim_across"]
+    half = len(real) // 2
+    yield "MMD² of generated people and others", maximum_mean_discrepancy(made[:half], real[half:])
+    yield "MMD² of two halves of the others", maximum_mean_discrepancy(real[:half], real[half:])
 
 
 #: method -> what it reads of aligned contrasts, and what is measured

@@ -7,10 +7,10 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from bids_gan.gan.distributions import maximum_mean_discrepancy
 from bids_gan.gan.heads import bounded
 from bids_gan.gan.losses.adversarial import fool, gradient_penalty, judge
-from bids_gan.gan.losses.image import masked_l1
-from bids_gan.gan.losses.structure import dissimilarity
+from bids_gan.gan.losses.structure import multi_scale_similarity
 from bids_gan.gan.methods.parts import adam
 from bids_gan.gan.networks.progressive import double, halve, stage_and_share
 
@@ -102,21 +102,15 @@ class ProgressiveGAN:
 
     @torch.no_grad()
     def score(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, float]:
-        """Validation numbers of a batch of real images: whether generated ones are as different.
+        """Validation numbers of a batch of real images that were not trained on.
 
         Returns
         -------
         dict
-            ``ssim_real`` and ``ssim_generated``, the mean structural similarity of two images of
-            a kind; generated ones that are much more alike have collapsed. ``diversity``, the
-            mean absolute difference of two generated images over that of two real ones.
+            See :func:`compare_people`.
         """
         real = self.shrunk(batch["input"], float(network.progress))
-        fake = self._same_draw(network, len(real), real.device)
-        (far, alike), (real_far, real_alike) = pairwise(fake), pairwise(real)
-        return {
-            "diversity": far / real_far, "ssim_generated": alike, "ssim_real": real_alike,
-        }  # fmt: skip
+        return compare_people(self._same_draw(network, len(real), real.device), real)
 
     @torch.no_grad()
     def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -131,10 +125,37 @@ class ProgressiveGAN:
             return self.draw(network, count, device)
 
 
+def compare_people(fake: Tensor, real: Tensor) -> dict[str, float]:
+    """Whether generated images are as different from each other as real ones, and like these.
+
+    Parameters
+    ----------
+    fake, real : (N, 1, ...) tensor
+        Two or more of each.
+
+    Returns
+    -------
+    dict
+        ``diversity``, the mean absolute difference of two generated images over that of two real
+        ones; ``ms_ssim_generated`` and ``ms_ssim_real``, the mean similarity of two images of a
+        kind, and ``ms_ssim_across``, of a generated and a real one: generated images that are
+        much more alike than real ones have collapsed. ``mmd``, the squared maximum mean
+        discrepancy of both kinds.
+    """
+    (far, alike), (real_far, real_alike) = pairwise(fake), pairwise(real)
+    across = [
+        multi_scale_similarity(a, b) for a, b in itertools.product(fake.split(1), real.split(1))
+    ]
+    return {
+        "diversity": far / real_far,
+        "ms_ssim_generated": alike,
+        "ms_ssim_real": real_alike,
+        "ms_ssim_across": float(torch.cat(across).mean()),
+        "mmd": float(maximum_mean_discrepancy(fake, real)),
+    }
+
+
 def pairwise(images: Tensor) -> tuple[float, float]:
-    """Mean absolute difference, and mean SSIM, over all pairs of (N, 1, ...) images."""
-    pairs = list(itertools.combinations(images.split(1), 2))
-    everywhere = torch.ones_like(images[:1])
-    far = [masked_l1(a, b, everywhere) for a, b in pairs]
-    alike = [1 - dissimilarity(a, b, everywhere) for a, b in pairs]
-    return float(torch.stack(far).mean()), float(torch.stack(alike).mean())
+    """Mean absolute difference, and mean MS-SSIM, over all pairs of (N, 1, ...) images."""
+    a, b = (torch.cat(x) for x in zip(*itertools.combinations(images.split(1), 2), strict=True))
+    return float((a - b).abs().mean()), float(multi_scale_similarity(a, b).mean())

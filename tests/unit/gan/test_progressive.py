@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bids_gan.gan.methods.progressive import ProgressiveGAN, pairwise
+from bids_gan.gan.methods.progressive import ProgressiveGAN, compare_people
 from bids_gan.gan.networks.equalised import BatchDeviation, Equalised, PixelNorm
 from bids_gan.gan.networks.progressive import (
     ProgressiveGenerator,
@@ -154,10 +154,18 @@ def test_collapse_is_seen():
 
     found = method.score(Collapsed(), batch(0))
     assert found["diversity"] == pytest.approx(0)
-    assert found["ssim_generated"] == pytest.approx(1, abs=1e-4)
-    assert found["ssim_real"] < 0.5
+    assert found["ms_ssim_generated"] == pytest.approx(1, abs=1e-4)
+    assert found["ms_ssim_real"] < 0.5
+    assert found["ms_ssim_across"] < 0.5
+    assert found["mmd"] > 0.5
+
+
+def test_real_people_among_each_other_are_as_different_as_real_people():
     images = batch(1)["input"]
-    assert pairwise(images)[0] > 0
+    found = compare_people(images, images)
+    assert found["diversity"] == pytest.approx(1)
+    assert found["ms_ssim_generated"] == found["ms_ssim_real"] < found["ms_ssim_across"]
+    assert found["mmd"] == pytest.approx(0, abs=1e-12)
 
 
 def test_equalised_layers_start_with_one_variance_and_pixels_have_one_norm():
