@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 #: spacing of the grid on which the networks work, mm
 SPACING = 1.0
-#: a brain, and more, lies in so much of a head, from the top downwards; voxels
-UPPER_MM = 200
+#: of the head's box: a brain, and more, lies in the upper 200 mm
+UPPER_PART = (..., slice(-200, None))
 #: around the brain, that the second look at it takes in; voxels
 MARGIN = 24
 #: a structure of fewer voxels was not found
@@ -107,8 +107,7 @@ def prepare_t1w(
     img = check_volume(img, name)
     mask = mask or stripped_mask(img)
     head, affine = _working_grid(img)
-    top = (..., slice(-UPPER_MM, None))
-    structures = find_structures(network, head / _rough_white(head), precision, top)
+    structures = find_structures(network, head / _rough_white(head), precision, UPPER_PART)
     if mask is None:
         brain = _checked(brain_of(structures), name)
     else:
