@@ -124,7 +124,7 @@ def held_out(recipe: dict, label_maps: Path) -> ContrastPatches:
     seed = recipe["seed"] + 1000
     if recipe["method"] == "progressive":
         return WholeBrains(maps, patch, 4, contrasts, seed=seed, spacing=recipe["data"]["spacing"])
-    lesions = recipe["method"] == "constrained-autoencoder"
+    lesions = float(recipe["method"] == "constrained-autoencoder")
     return ContrastPatches(maps, patch, 1, contrasts, lesions, seed)
 
 

@@ -175,9 +175,10 @@ def test_shuffled_pairing_changes_no_weight_of_cyclegan_but_those_of_pix2pix():
         return [p for m in method.modules.values() for p in m.parameters()]
 
     true, wrong = people([0.1, 0.5, 0.9]), shuffled(people([0.1, 0.5, 0.9]))
+    without = people([0.0, 0.0, 0.0])  # the same T1w, the targets elsewhere
     unpaired = [
-        weights(make_cyclegan, UnpairedPatches(true, targets, PATCH, 2))
-        for targets in (true, wrong)
+        weights(make_cyclegan, UnpairedPatches(*sides, PATCH, 2))
+        for sides in ((true, true), (without, wrong))
     ]
     paired = [
         weights(make_pix2pix, PairPatches(pairs, PATCH, 2, position=False))

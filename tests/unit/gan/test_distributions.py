@@ -88,6 +88,14 @@ def test_similarity_at_one_resolution_is_that_of_a_single_scale():
     torch.testing.assert_close(multi_scale_similarity(x, y), single.clamp_min(0).reshape(1))
 
 
+@pytest.mark.parametrize(("edge", "powers"), [(64, (0.0448, 0.2856, 0.3001)), (21, (0.0448,))])
+def test_constant_images_differ_in_luminance_at_the_coarsest_resolution(edge, powers):
+    a, b = (torch.full((1, 1, edge, edge), value) for value in (0.2, 0.9))
+    luminance = (2 * 0.2 * 0.9 + 1e-4) / (0.2**2 + 0.9**2 + 1e-4)
+    expected = luminance ** (powers[-1] / sum(powers))
+    assert float(multi_scale_similarity(a, b)) == pytest.approx(expected, rel=1e-4)
+
+
 def test_coarse_difference_is_seen_where_a_single_scale_sees_little():
     """A slow wave hardly changes the contrast of a window of 11 voxels."""
     x = picture(96, 96)
