@@ -72,7 +72,9 @@ def test_recipe_builds(name):
 def test_unknown_method_and_setting_are_named():
     recipe = read_recipe("stargan")
     network = build_network(recipe["network"])
-    with pytest.raises(UsageError, match=r"unknown method 'gan'.*there are segmentation, classification"):
+    with pytest.raises(
+        UsageError, match=r"unknown method 'gan'.*are segmentation, classification"
+    ):
         make_method(network, {**recipe, "method": "gan"})
     with pytest.raises(UsageError, match=r"recipe stargan, \[adversarial\]: .*depth"):
         make_method(network, {**recipe, "adversarial": {"base": 4, "depth": 2}})
