@@ -2,9 +2,9 @@
 
     python benchmarks/dual_stage.py LABELMAPS OUTPUT --figure docs/methods/figures/dual_stage.png
 
-LABELMAPS is the folder of whole-head label maps. Both segmenters are one network, trained for the
-same number of steps with the same seeds, and tested on simulated images of people whom neither they
-nor the GAN have seen. A run that was stopped continues.
+LABELMAPS is the folder of whole-head label maps. Both segmenters are one network, trained for as
+many steps from the same start, and tested on simulated images of people whom neither they nor the
+GAN have seen. A run that was stopped continues.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ from bids_gan.anatomy.segment import STRUCTURES
 from bids_gan.gan.losses.segmentation import dice_scores
 from bids_gan.gan.methods.segmentation import Segmentation
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
+from bids_gan.gan.training.contrasts import middle_slice
 from bids_gan.gan.training.figure import write_preview
 from bids_gan.gan.training.loop import train
 from bids_gan.gan.training.settings import TrainingSettings
-from bids_gan.models.data import Folders, training_data
+from bids_gan.models.data import Folders
 from bids_gan.models.methods import make_method
 from bids_gan.models.recipe import read_recipe, run_recipe
 from bids_gan.models.registry import load_network
+from bids_gan.simulate.contrasts import WholeBrains
+from bids_gan.simulate.labels import load_label_map
 
 Batches = Callable[[int], dict[str, Tensor]]
 WIDTHS = (16, 32, 64)
@@ -34,14 +37,18 @@ WIDTHS = (16, 32, 64)
 
 def simulated(recipe: dict, label_maps: Path, group: str, seed: int) -> Batches:
     """Images of a group of the recipe's people, and their labels as far as the image goes."""
-    people = recipe["label_maps"] | {"train": recipe["label_maps"][group]}
-    asked = recipe | {"label_maps": people, "seed": seed}
-    batches, _ = training_data(asked, Folders(label_maps=label_maps), Path())
+    people, data = recipe["label_maps"][group], recipe["data"]
+    paths = (next(label_maps.glob(f"*seg_{person}.nii.gz")) for person in people)
+    maps = [load_label_map(path) for path in paths]
+    contrasts, spacing = recipe["simulation"]["contrasts"], data["spacing"]
+    brains = WholeBrains(maps, data["patch"], data["batch"], contrasts, False, seed, spacing)
 
     def batch(step: int) -> dict[str, Tensor]:
-        found = batches(step)
+        found = brains.batch(step)
+        if recipe["network"].get("dimensions", 3) == 2:
+            found = middle_slice(found)
         labels = found["labels"] * found["mask"][:, 0].long()
-        return {"input": found["input"], "labels": labels}
+        return {"input": found["contrasts"], "labels": labels}
 
     return batch
 

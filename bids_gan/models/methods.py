@@ -106,9 +106,7 @@ def _dual_stage(network: nn.Module, recipe: dict) -> DualStageGAN:
     critic = ProgressiveCritic(widths, network.classes, _dimensions(recipe))
     discriminator = _critic(PatchDiscriminator, recipe, network.classes + 1)
     stages = len(widths)
-    return DualStageGAN(
-        network, critic, discriminator, stages, steps / stages, **_image(recipe)
-    )
+    return DualStageGAN(network, critic, discriminator, stages, steps / stages, **_image(recipe))
 
 
 def _learning_rate(recipe: dict) -> dict:

@@ -48,7 +48,7 @@ def smooth_noise(rng: np.random.Generator, patch: int, knots: int, channels: int
 
 
 def nearest(volume: Tensor, coordinates: Tensor) -> Tensor:
-    """Value of (D, H, W) at the voxel nearest to each of the coordinates (..., 3); zero outside."""
+    """Values of (D, H, W) at the voxels nearest to coordinates (..., 3); zero outside."""
     size = torch.tensor(volume.shape)
     places = coordinates.round().long()
     inside = ((places >= 0) & (places < size)).all(-1)
