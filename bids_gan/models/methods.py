@@ -105,8 +105,9 @@ def _dual_stage(network: nn.Module, recipe: dict) -> DualStageGAN:
     widths, steps = recipe["network"]["widths"], recipe["training"]["steps"]
     critic = ProgressiveCritic(widths, network.classes, _dimensions(recipe))
     discriminator = _critic(PatchDiscriminator, recipe, network.classes + 1)
-    stages = len(widths)
-    return DualStageGAN(network, critic, discriminator, stages, steps / stages, **_image(recipe))
+    # the last size is the hardest: three shares of the steps, one for each of the others
+    stage_steps = steps / (len(widths) + 2)
+    return DualStageGAN(network, critic, discriminator, len(widths), stage_steps, **_image(recipe))
 
 
 def _learning_rate(recipe: dict) -> dict:

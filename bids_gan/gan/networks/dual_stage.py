@@ -42,7 +42,7 @@ class DualStageGenerator(nn.Module):
         super().__init__()
         self.latent = latent
         self.classes = classes
-        self.shape = ProgressiveGenerator(latent, widths, classes, dimensions)
+        self.shape = ProgressiveGenerator(latent, widths, classes, dimensions, gain=4.0)
         self.appearance = SpaceToDepthUNet(classes, 2, image_widths, dimensions)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
