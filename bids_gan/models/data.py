@@ -316,4 +316,5 @@ SIMULATIONS: dict[str, Callable[[dict, Path], Source]] = {
     "collagan": _subsets,
     "constrained-autoencoder": _images,
     "progressive": _whole,
+    "dual-stage": _whole,
 }

@@ -14,6 +14,7 @@ from bids_gan.gan.methods.classification import Classification
 from bids_gan.gan.methods.collagan import CollaGAN
 from bids_gan.gan.methods.constrained_autoencoder import ConstrainedAutoencoder
 from bids_gan.gan.methods.cyclegan import CycleGAN
+from bids_gan.gan.methods.dual_stage import DualStageGAN
 from bids_gan.gan.methods.paired import Paired
 from bids_gan.gan.methods.pix2pix import Pix2Pix
 from bids_gan.gan.methods.progressive import ProgressiveGAN
@@ -141,6 +142,16 @@ def _build(kind: type, recipe: dict, *parts, **given) -> Method:
         raise UsageError(f"{place}: {error}") from None
 
 
+def _dual_stage(network: nn.Module, recipe: dict) -> DualStageGAN:
+    widths, steps = recipe["network"]["widths"], recipe["training"]["steps"]
+    critic = ProgressiveCritic(widths, network.classes, _dimensions(recipe))
+    discriminator = _critic(PatchDiscriminator, recipe, network.classes + 1)
+    # the last size is the hardest: three shares of the steps, one for each of the others
+    stage_steps = steps / (len(widths) + 2)
+    stages = (len(widths), stage_steps)
+    return _build(DualStageGAN, recipe, network, critic, discriminator, *stages, **_image(recipe))
+
+
 def _learning_rate(recipe: dict) -> dict:
     return {k: v for k, v in recipe["training"].items() if k == "learning_rate"}
 
@@ -190,4 +201,5 @@ METHODS: dict[str, Callable[..., Method]] = {
     "collagan": _collagan,
     "constrained-autoencoder": _constrained_autoencoder,
     "progressive": _progressive,
+    "dual-stage": _dual_stage,
 }

@@ -6,6 +6,7 @@ from torch import nn
 
 from bids_gan.gan.networks.autoencoder import Autoencoder
 from bids_gan.gan.networks.collagan import CollaborativeUNet
+from bids_gan.gan.networks.dual_stage import DualStageGenerator
 from bids_gan.gan.networks.image_classifier import ImageClassifier
 from bids_gan.gan.networks.progressive import ProgressiveGenerator
 from bids_gan.gan.networks.resnet import ResNetGenerator
@@ -20,6 +21,7 @@ NETWORKS = {
     "autoencoder": Autoencoder,
     "classifier": ImageClassifier,
     "progressive": ProgressiveGenerator,
+    "dual-stage": DualStageGenerator,
 }
 
 
