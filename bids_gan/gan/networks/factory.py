@@ -6,6 +6,7 @@ from torch import nn
 
 from bids_gan.gan.networks.autoencoder import Autoencoder
 from bids_gan.gan.networks.collagan import CollaborativeUNet
+from bids_gan.gan.networks.dual_stage import DualStageGenerator
 from bids_gan.gan.networks.progressive import ProgressiveGenerator
 from bids_gan.gan.networks.resnet import ResNetGenerator
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
@@ -18,6 +19,7 @@ NETWORKS = {
     "collagan": CollaborativeUNet,
     "autoencoder": Autoencoder,
     "progressive": ProgressiveGenerator,
+    "dual-stage": DualStageGenerator,
 }
 
 
