@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 OUT := demo-output
 
-.PHONY: demo test test-real lint docs clean help
+.PHONY: demo notebook test test-real lint docs clean help
 
 help:
 	@echo "make demo       simulate a person, correct the distortion, compare with the truth"
+	@echo "make notebook   execute the notebook of examples/ and say where the result is"
 	@echo "make test       fast tests, no data needed"
 	@echo "make test-real  tests on public images (see docs/development.md)"
 	@echo "make lint       ruff: rules and format"
@@ -34,6 +35,9 @@ demo: $(INSTALLED)
 	@echo "==> 4/4 comparison with the truth"
 	$(BIN)/bids-gan-demo $(OUT)/bids --compare $(OUT)/derivatives
 	@echo "report: $(abspath $(OUT))/derivatives/sub-01.html"
+
+notebook: $(INSTALLED)
+	$(BIN)/jupyter-execute --startup_timeout=300 --output="$$(mktemp -d)/t1w_to_fa.ipynb" examples/t1w_to_fa.ipynb
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not real"

@@ -3,18 +3,23 @@
     python benchmarks/methods.py LABELMAPS OUTPUT --minutes 9
 
 LABELMAPS is the folder of whole-head label maps. A run that was stopped continues. The rows are
-for the table of ``docs/methods.md``; every number is of people whom no recipe trains on.
+for the table of ``docs/methods.md``, ``OUTPUT/<method>.png`` for its page; all are of people whom
+no recipe trains on.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
+from method_figures import write_figure
 
 from bids_gan.gan.distributions import maximum_mean_discrepancy
+from bids_gan.gan.losses.image import agreement
 from bids_gan.gan.methods.progressive import compare_people
 from bids_gan.gan.methods.unit import latent_distances
 from bids_gan.gan.training.contrasts import aligned, single
@@ -30,10 +35,14 @@ Batch = dict[str, torch.Tensor]
 
 
 def translation(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
-    """Error of T2w made from T1w."""
+    """Error of T2w made from T1w, and of what needs no network."""
     scores = mean([method.score(network, batch) for batch in batches])
     yield "L1 of T2w from T1w", scores["l1"]
     yield "correlation", scores["r"]
+    taken = mean([agreement(b["input"], b["target"], b["mask"]) for b in batches])
+    yield "L1 of the input taken for the output", taken["l1"]
+    yield "correlation of the input", taken["r"]
+    yield "L1 of the best constant", constant_l1(batches, "target")
 
 
 def unit(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]]:
@@ -55,6 +64,7 @@ def stargan(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]
     scores = mean([method.score(network, batch) for batch in batches])
     yield "L1 over all pairs of contrasts", scores["l1"]
     yield "L1 of the input taken for the output", scores["unchanged_l1"]
+    yield "L1 of the best constant", constant_l1(batches, "contrasts")
     yield "mean difference between two labels", scores["label_effect"]
 
 
@@ -62,6 +72,7 @@ def collagan(method, network, batches: list[Batch]) -> Iterator[tuple[str, float
     """Error by the number of inputs."""
     every = [method.score(network, batch) for batch in batches]
     scores = mean(every)
+    yield "L1 of the best constant", constant_l1(batches, "contrasts")
     counts = range(1, method.contrasts)
     for n in counts:
         yield f"L1 from {n} contrasts", scores[f"l1_from_{n}"]
@@ -114,12 +125,26 @@ def mean(scores: list[Numbers]) -> Numbers:
     return {name: sum(found) / len(found) for name, found in values.items()}
 
 
-def held_out(recipe: dict, label_maps: Path) -> ContrastPatches:
-    """Patches of the people whom the recipe keeps apart for the test."""
-    paths = [
-        next(label_maps.glob(f"*seg_{person}.nii.gz")) for person in recipe["label_maps"]["test"]
-    ]
-    maps = [load_label_map(path) for path in paths]
+def constant_l1(batches: list[Batch], key: str) -> float:
+    """Error of the median of each image, which no other constant undercuts."""
+    errors = []
+    for batch in batches:
+        for image in batch[key].split(1, dim=1):
+            values = image[batch["mask"] > 0.5]
+            errors.append(float((values - values.median()).abs().mean()))
+    return statistics.fmean(errors)
+
+
+def test_maps(recipe: dict, label_maps: Path) -> dict[str, np.ndarray]:
+    """The people whom the recipe keeps apart for the test."""
+    return {
+        person: load_label_map(next(label_maps.glob(f"*seg_{person}.nii.gz")))
+        for person in recipe["label_maps"]["test"]
+    }
+
+
+def held_out(recipe: dict, maps: list[np.ndarray]) -> ContrastPatches:
+    """Patches of people."""
     patch, contrasts = recipe["data"]["patch"], recipe["simulation"]["contrasts"]
     seed = recipe["seed"] + 1000
     if recipe["method"] == "progressive":
@@ -129,7 +154,7 @@ def held_out(recipe: dict, label_maps: Path) -> ContrastPatches:
 
 
 def main() -> None:
-    """Train and print a row a number."""
+    """Train, print a row a number, draw a figure a method."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("label_maps", type=Path)
     parser.add_argument("output", type=Path)
@@ -151,10 +176,13 @@ def main() -> None:
         network = load_network(card).eval()
         method = make_method(network, recipe)
         view, measure = MEASURES[name]
-        batch = view(held_out(recipe, options.label_maps).batch)
+        maps = test_maps(recipe, options.label_maps)
+        batch = view(held_out(recipe, list(maps.values())).batch)
         batches = [batch(step) for step in range(options.patches)]
         for what, number in measure(method, network, batches):
             print(f"| {name} | {what} | {number:.3f} |", flush=True)
+        people = {f"person {person}": labels for person, labels in maps.items()}
+        write_figure(options.output / f"{name}.png", method, network, recipe, people)
 
 
 if __name__ == "__main__":
