@@ -68,7 +68,10 @@ def _cyclegan(network: nn.Module, recipe: dict, extra: Sequence[Term] = ()) -> C
     options = _image(recipe) | {"tile": recipe["data"]["patch"], "extra": extra}
     back = build_network(recipe["network"])
     critics = (_patch_discriminator(1, recipe) for _ in range(2))
-    return CycleGAN(network, back, *critics, **options)
+    try:
+        return CycleGAN(network, back, *critics, **options, **recipe.get("cycle", {}))
+    except TypeError as error:
+        raise UsageError(f"recipe {recipe['name']}, [cycle]: {error}") from None
 
 
 def _unit(network: nn.Module, recipe: dict) -> UNIT:
@@ -123,9 +126,9 @@ def _critic(kind: Callable[..., nn.Module], recipe: dict, *channels: int) -> nn.
 
 
 def _patch_discriminator(channels: int, recipe: dict) -> PatchDiscriminator:
-    return PatchDiscriminator(
-        channels, recipe["adversarial"]["base"], dimensions=_dimensions(recipe)
-    )
+    adversarial = recipe["adversarial"]
+    options = {k: adversarial[k] for k in ("base", "layers") if k in adversarial}
+    return PatchDiscriminator(channels, **options, dimensions=_dimensions(recipe))
 
 
 #: method of a recipe -> function (network, recipe) -> method; some also take extra losses

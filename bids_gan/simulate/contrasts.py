@@ -65,11 +65,16 @@ class ContrastPatches(LabelPatches):
             lesion = random_lesion(labels, rng)
             labels = torch.where(lesion, LESION, labels)
             result["lesion"] = lesion.float().unsqueeze(0)
+        return result | {"contrasts": torch.cat(self._images(labels, rng)) * mask}
+
+    def _images(self, labels: Tensor, rng: np.random.Generator) -> list[Tensor]:
         means = torch.as_tensor(protocol_contrasts(rng, self.contrasts), dtype=torch.float32)
-        # the texture is of the tissue, coil and noise are of the scan
-        texture = 1 + rng.uniform(0.0, 0.04) * smooth_noise(rng, self.patch, self.patch // 3)
-        images = [self._scan(mean[labels].unsqueeze(0) * texture, rng) for mean in means]
-        return result | {"contrasts": torch.cat(images) * mask}
+        texture = self._texture(rng)
+        return [self._scan(mean[labels].unsqueeze(0) * texture, rng) for mean in means]
+
+    def _texture(self, rng: np.random.Generator) -> Tensor:
+        """Of the tissue, while coil and noise are of the scan; (1, p, p, p)."""
+        return 1 + rng.uniform(0.0, 0.04) * smooth_noise(rng, self.patch, self.patch // 3)
 
     def _scan(self, image: Tensor, rng: np.random.Generator) -> Tensor:
         """Point-spread function, coil sensitivity and Rician noise."""

@@ -7,6 +7,7 @@ from torch import nn
 from bids_gan.gan.networks.autoencoder import Autoencoder
 from bids_gan.gan.networks.collagan import CollaborativeUNet
 from bids_gan.gan.networks.progressive import ProgressiveGenerator
+from bids_gan.gan.networks.residual import Residual
 from bids_gan.gan.networks.resnet import ResNetGenerator
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
 from bids_gan.gan.networks.unit import SharedLatentGenerator
@@ -27,8 +28,8 @@ def build_network(spec: dict) -> nn.Module:
     Parameters
     ----------
     spec : dict
-        ``kind`` (one of :data:`NETWORKS`, the space-to-depth U-Net when omitted) and the
-        arguments of that class.
+        ``kind`` (one of :data:`NETWORKS`, the space-to-depth U-Net when omitted), the arguments
+        of that class, and whether it is ``residual``, see :class:`Residual`.
 
     Raises
     ------
@@ -37,9 +38,11 @@ def build_network(spec: dict) -> nn.Module:
     """
     arguments = dict(spec)
     kind = arguments.pop("kind", "space-to-depth-unet")
+    residual = arguments.pop("residual", False)
     if kind not in NETWORKS:
         raise ValueError(f"network kind {kind!r}: accepted are {', '.join(NETWORKS)}")
     try:
-        return NETWORKS[kind](**arguments)
+        network = NETWORKS[kind](**arguments)
     except TypeError as error:
         raise ValueError(f"network {kind}: {error}") from None
+    return Residual(network) if residual else network
