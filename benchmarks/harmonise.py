@@ -164,7 +164,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="harmonisation", help="name, or path of a TOML file")
     parser.add_argument("--minutes", type=float, help="of the harmonisation, instead of its steps")
     parser.add_argument("--steps", type=int, help="of the harmonisation, other than its recipe's")
-    parser.add_argument("--classifier-steps", type=int, default=300)
+    parser.add_argument("--classifier-steps", type=int, default=200)
     parser.add_argument("--people", choices=("validation", "test"), default="test")
     parser.add_argument("--scans", type=int, default=2, help="of each of them")
     parser.add_argument("--figure", type=Path)
