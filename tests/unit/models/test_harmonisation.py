@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from bids_gan.errors import UsageError
 from bids_gan.gan.networks.factory import build_network
@@ -83,7 +84,7 @@ def test_training_begins_with_the_identity(recipe, label_maps, tmp_path, dimensi
     method = make_method(build_network(recipe["network"]), recipe)
     terms = method.losses(batches(0), 0)["generator"]
     for name in ("cycle_source", "cycle_target", "identity_source", "identity_target"):
-        assert float(terms[name]) == 0
+        assert terms[name].item() == 0
     pair = next(iter(validation()))
     made = method.preview(method.modules["generator"].eval(), pair)["output"]
     assert torch.allclose(made, pair["input"][0, 0], atol=1e-5)
@@ -91,6 +92,15 @@ def test_training_begins_with_the_identity(recipe, label_maps, tmp_path, dimensi
     sum(terms.values()).backward()
     slopes = [p.grad for p in method.modules["generator"].parameters() if p.grad is not None]
     assert any(slope.abs().max() > 0 for slope in slopes)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_discriminators_have_the_layers_of_the_recipe(recipe, layers):
+    recipe["adversarial"]["layers"] = layers
+    method = make_method(build_network(recipe["network"]), recipe)
+    for name in ("critic_source", "critic_target"):
+        parts = method.modules[name].modules()
+        assert sum(isinstance(part, nn.Conv3d) for part in parts) == layers + 2
 
 
 def test_recipe_trains_and_its_card_gives_the_network_back(recipe, label_maps, tmp_path):
