@@ -80,6 +80,7 @@ def test_images_are_of_different_people_and_of_their_scanners(recipe, label_maps
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_training_begins_with_the_identity(recipe, label_maps, tmp_path, dimensions):
     recipe["network"]["dimensions"] = dimensions
+    recipe["cycle"]["identity_weight"] = 1
     batches, validation = training_data(recipe, Folders(label_maps=label_maps), tmp_path)
     method = make_method(build_network(recipe["network"]), recipe)
     terms = method.losses(batches(0), 0)["generator"]
