@@ -6,7 +6,8 @@ LABELMAPS is the folder of whole-head label maps. The recipe names two scanners.
 fluid, grey and white matter learns from images of scanner A alone; it then looks at whole brains
 of people whom neither it nor the harmonisation was trained on, in scanner A, in scanner B, and in
 what each kind of harmonisation makes of B. The share of the loss that comes back is
-(Dice - Dice on B) / (Dice on A - Dice on B). A run that was stopped continues.
+(Dice - Dice on B) / (Dice on A - Dice on B). A run that was stopped continues, one that was
+finished is measured.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from bids_gan.geometry import mask_bounds
 from bids_gan.itk import bias_field
 from bids_gan.models.data import Folders, people_by_scanner, read_maps, scanners
 from bids_gan.models.recipe import read_recipe, run_recipe
-from bids_gan.models.registry import load_network
+from bids_gan.models.registry import Card, load_network, read_card
 from bids_gan.simulate.scanner import ScannedBrains, Scanner, ScannerPatches
 from bids_gan.synthesis.generate import field_of_view
 
@@ -67,6 +68,15 @@ def classifier(
     torch.manual_seed(seed)
     method = Segmentation(SpaceToDepthUNet(1, 1 + len(TISSUES), (16, 32, 64)), learning_rate=4e-3)
     return train(method, batches, lambda: (), folder, settings)
+
+
+def trained(recipe: dict, options: argparse.Namespace) -> Card:
+    """Train by the recipe, unless that was done before."""
+    folder = options.output / recipe["name"]
+    if (done := folder / f"{recipe['name']}.json").exists():
+        return read_card(done)
+    folders = Folders(label_maps=options.label_maps)
+    return run_recipe(recipe, folders, folder, steps=options.steps, minutes=options.minutes)
 
 
 def classify(network: nn.Module, image: np.ndarray, mask: np.ndarray) -> Tensor:
@@ -176,13 +186,7 @@ def main() -> None:
     in_target = read_maps(options.label_maps, people_by_scanner(recipe)[1])
     folder = options.output / "classifier"
     network = classifier(both[1], in_target, folder, options.classifier_steps, seed)
-    card = run_recipe(
-        recipe,
-        Folders(label_maps=options.label_maps),
-        options.output / recipe["name"],
-        steps=options.steps,
-        minutes=options.minutes,
-    )
+    card = trained(recipe, options)
     generator = load_network(card).eval()
     seen = ScannerPatches(in_target, 96, len(in_target), both[1:], seed + 3).batch(0)
     reference = seen["contrasts"][seen["mask"] > 0].numpy()
