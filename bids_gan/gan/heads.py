@@ -6,16 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: range of the value -> function that holds it there
+#: range of the value -> function that holds it there; classes are a channel each, of sum one
 RANGES = {
     "fraction": torch.sigmoid,
     "positive": F.softplus,
     "real": lambda x: x,
+    "classes": lambda x: x.softmax(1),
 }
 
 
 def bounded(raw: Tensor, value_range: str) -> Tensor:
-    """Hold raw output, one channel an image, in its range."""
+    """Hold raw output (N, C, ...) in its range."""
     return RANGES[value_range](raw.float())
 
 

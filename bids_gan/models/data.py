@@ -350,4 +350,5 @@ SIMULATIONS: dict[str, Callable[[dict, Path], Source]] = {
     "collagan": _subsets,
     "constrained-autoencoder": _images,
     "progressive": _whole,
+    "dual-stage": _whole,
 }

@@ -28,9 +28,9 @@ STEP = 16
 #: channels that an input of a recipe has, where it is not one
 _CHANNELS = {"position": 3, "wanted": 0}
 #: kinds of networks that are made for images of one size
-ONE_SIZE = ("autoencoder", "progressive")
+ONE_SIZE = ("autoencoder", "progressive", "dual-stage")
 #: methods whose steps depend on values of the batch: tensors without content cannot go through
-BY_VALUE = ("collagan", "progressive")
+BY_VALUE = ("collagan", "progressive", "dual-stage")
 
 
 def find_recipe(name: str) -> dict:

@@ -11,6 +11,7 @@ from bids_gan.gan.losses.terms import Term
 from bids_gan.gan.methods.collagan import CollaGAN
 from bids_gan.gan.methods.constrained_autoencoder import ConstrainedAutoencoder
 from bids_gan.gan.methods.cyclegan import CycleGAN
+from bids_gan.gan.methods.dual_stage import DualStageGAN
 from bids_gan.gan.methods.paired import Paired
 from bids_gan.gan.methods.pix2pix import Pix2Pix
 from bids_gan.gan.methods.progressive import ProgressiveGAN
@@ -103,6 +104,15 @@ def _progressive(network: nn.Module, recipe: dict) -> ProgressiveGAN:
     return ProgressiveGAN(network, critic, len(widths), steps / len(widths), **_image(recipe))
 
 
+def _dual_stage(network: nn.Module, recipe: dict) -> DualStageGAN:
+    widths, steps = recipe["network"]["widths"], recipe["training"]["steps"]
+    critic = ProgressiveCritic(widths, network.classes, _dimensions(recipe))
+    discriminator = _critic(PatchDiscriminator, recipe, network.classes + 1)
+    # the last size is the hardest: three shares of the steps, one for each of the others
+    stage_steps = steps / (len(widths) + 2)
+    return DualStageGAN(network, critic, discriminator, len(widths), stage_steps, **_image(recipe))
+
+
 def _learning_rate(recipe: dict) -> dict:
     return {k: v for k, v in recipe["training"].items() if k == "learning_rate"}
 
@@ -142,4 +152,5 @@ METHODS: dict[str, Callable[..., Method]] = {
     "collagan": _collagan,
     "constrained-autoencoder": _constrained_autoencoder,
     "progressive": _progressive,
+    "dual-stage": _dual_stage,
 }

@@ -14,10 +14,10 @@ from torch import Tensor
 from bids_gan.gan.position import position_channels
 from bids_gan.gan.training.augment import (
     inexact,
+    nearest,
     patch_coordinates,
     random_appearance,
     random_matrix,
-    sample,
     smooth_noise,
 )
 from bids_gan.simulate.head import fit_mni
@@ -44,7 +44,7 @@ class LabelPatches:
     def __init__(
         self, maps: list[np.ndarray], patch: int, batch: int, spacing: float = 1.0, seed: int = 0
     ):
-        self.maps = [torch.as_tensor(m).unsqueeze(0) for m in maps]
+        self.maps = [torch.as_tensor(m) for m in maps]
         self.heads = [np.argwhere(m[::4, ::4, ::4] > 0) * 4 for m in maps]
         self.brains = [
             np.argwhere((m[::4, ::4, ::4] > 0) & (m[::4, ::4, ::4] < FIRST_OUTSIDE)) * 4
@@ -77,7 +77,7 @@ class LabelPatches:
         return coordinates + warp.movedim(0, -1)
 
     def _labels(self, person: int, places: Tensor) -> Tensor:
-        return sample(self.maps[person], places, mode="nearest").squeeze(0).round().long()
+        return nearest(self.maps[person], places).long()
 
     def render(self, labels: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
         """Give label values (p, p, p) a random appearance."""

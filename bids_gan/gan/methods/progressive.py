@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bids_gan.gan.heads import bounded
-from bids_gan.gan.losses.adversarial import fool, gradient_penalty, judge
+from bids_gan.gan.losses.adversarial import discriminator_loss, fool, gradient_penalty
 from bids_gan.gan.losses.image import masked_l1
 from bids_gan.gan.losses.structure import dissimilarity
 from bids_gan.gan.methods.parts import adam
@@ -78,13 +78,13 @@ class ProgressiveGAN:
         critic.progress.fill_(progress)
         real = self.shrunk(batch["input"], progress)
         fake = self.draw(generator, len(real), real.device)
-        drift = critic(real).float().square().mean()
+        scores = critic(real)
         return {
             "generator": {"fool": fool(critic, fake, "wasserstein")},
             "critic": {
-                "judge": judge(critic, real, fake, "wasserstein"),
+                "judge": discriminator_loss(scores, critic(fake.detach()), "wasserstein"),
                 "penalty": self.penalty_weight * gradient_penalty(critic, real, fake),
-                "drift": self.drift_weight * drift,
+                "drift": self.drift_weight * scores.float().square().mean(),
             },
         }
 

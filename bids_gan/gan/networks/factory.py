@@ -6,6 +6,7 @@ from torch import nn
 
 from bids_gan.gan.networks.autoencoder import Autoencoder
 from bids_gan.gan.networks.collagan import CollaborativeUNet
+from bids_gan.gan.networks.dual_stage import DualStageGenerator
 from bids_gan.gan.networks.progressive import ProgressiveGenerator
 from bids_gan.gan.networks.residual import Residual
 from bids_gan.gan.networks.resnet import ResNetGenerator
@@ -19,6 +20,7 @@ NETWORKS = {
     "collagan": CollaborativeUNet,
     "autoencoder": Autoencoder,
     "progressive": ProgressiveGenerator,
+    "dual-stage": DualStageGenerator,
 }
 
 

@@ -59,6 +59,11 @@ def pad_to_multiple(x: Tensor, multiple: int, mode: str = "constant") -> Tensor:
     return F.pad(x, pad, mode=mode)
 
 
+def one_hot(labels: Tensor, classes: int) -> Tensor:
+    """A channel a class, (N, classes, ...) float, of labels (N, ...) int64."""
+    return F.one_hot(labels, classes).movedim(-1, 1).float()
+
+
 def crop_to(x: Tensor, size: torch.Size) -> Tensor:
     """Cut the spatial axes of (N, C, ...) at their ends to a size."""
     return x[(..., *(slice(n) for n in size))]

@@ -46,6 +46,9 @@ class ProgressiveGenerator(nn.Module):
     channels : int
         Of the image.
     dimensions : {3, 2}
+    gain : float
+        Standard deviation of the raw image at first; a softmax wants more than a picture, or it
+        takes long to become sure.
 
     Attributes
     ----------
@@ -59,6 +62,7 @@ class ProgressiveGenerator(nn.Module):
         widths: tuple[int, ...] = (128, 128, 64, 32, 16),
         channels: int = 1,
         dimensions: int = 3,
+        gain: float = 1.0,
     ):
         super().__init__()
         convolution = layers_of(dimensions).convolution
@@ -81,7 +85,7 @@ class ProgressiveGenerator(nn.Module):
             nn.Sequential(*block(a, b), *block(b, b)) for a, b in itertools.pairwise(widths)
         )
         self.to_image = nn.ModuleList(
-            Equalised(convolution(width, channels, 1), gain=1.0) for width in widths
+            Equalised(convolution(width, channels, 1), gain) for width in widths
         )
         self.register_buffer("progress", torch.tensor(float(len(widths) - 1)))
 

@@ -47,8 +47,16 @@ def smooth_noise(rng: np.random.Generator, patch: int, knots: int, channels: int
     ).squeeze(0)
 
 
-def sample(volume: Tensor, coordinates: Tensor, mode: str = "bilinear") -> Tensor:
-    """Read (C, D, H, W) at voxel coordinates (..., 3); zero outside.
+def nearest(volume: Tensor, coordinates: Tensor) -> Tensor:
+    """Values of (D, H, W) at the voxels nearest to coordinates (..., 3); zero outside."""
+    size = torch.tensor(volume.shape)
+    places = coordinates.round().long()
+    inside = ((places >= 0) & (places < size)).all(-1)
+    return volume[places.clamp_min(0).minimum(size - 1).unbind(-1)] * inside
+
+
+def sample(volume: Tensor, coordinates: Tensor) -> Tensor:
+    """Read (C, D, H, W) at voxel coordinates (..., 3), linearly; zero outside.
 
     Only the box that the coordinates touch is read, so `volume` may be memory-mapped or half
     precision.
@@ -62,7 +70,7 @@ def sample(volume: Tensor, coordinates: Tensor, mode: str = "bilinear") -> Tenso
     box = volume[:, a:d, b:e, c:f].float().unsqueeze(0)
     extent = torch.tensor(box.shape[2:]) - 1
     grid = (2 * (coordinates - low) / extent - 1).flip(-1).unsqueeze(0)
-    return F.grid_sample(box, grid, mode=mode, align_corners=True).squeeze(0)
+    return F.grid_sample(box, grid, align_corners=True).squeeze(0)
 
 
 def lower_resolution(image: Tensor, rng: np.random.Generator, largest: float = 3.0) -> Tensor:

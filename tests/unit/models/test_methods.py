@@ -21,7 +21,10 @@ SMALL = {
     "collagan": ({"widths": [8, 8]}, {"base": 2, "layers": 1, "start": 1}),
     "constrained-autoencoder": ({"size": 16, "latent": 4, "widths": [4, 4]}, {"width": 4}),
     "progressive": ({"latent": 4, "widths": [4, 4, 4]}, {}),
-}
+    "dual-stage": (
+        {"latent": 4, "widths": [4, 4, 4], "image_widths": [4, 4]}, {"base": 2, "layers": 1},
+    ),
+}  # fmt: skip
 #: method -> edge of its patches, if it is not 16; PatchGAN needs room
 PATCHES = {"pix2pix": 24, "cyclegan": 24}
 #: method -> a number of its validation, if it is not l1

@@ -5,6 +5,7 @@ import pytest
 import torch
 from head_map import head_map
 
+from bids_gan.gan.training.augment import nearest
 from bids_gan.simulate.labels import OUTER_FLUID
 from bids_gan.simulate.patches import LabelPatches, SimulatedPairs
 
@@ -26,6 +27,13 @@ def table():
 
 def pairs(patch=32, **options):
     return SimulatedPairs([head()], patch, 2, table(), **options)
+
+
+def test_labels_are_those_of_the_nearest_voxels_and_zero_outside():
+    volume = torch.arange(1, 61, dtype=torch.int16).reshape(3, 4, 5)
+    places = torch.tensor([[[0.4, 0.6, 3.7], [2.4, -0.4, 0.0]], [[-0.6, 1, 1], [1, 3.6, 1]]])
+    expected = [[int(volume[0, 1, 4]), int(volume[2, 0, 0])], [0, 0]]
+    assert nearest(volume, places).tolist() == expected
 
 
 def test_batches_depend_on_the_step_alone():
