@@ -28,7 +28,8 @@ from bids_gan.simulate.attenuation import hounsfield_table
 from bids_gan.simulate.contrasts import ContrastPatches, WholeBrains
 from bids_gan.simulate.labels import load_label_map
 from bids_gan.simulate.patches import LabelPatches, SimulatedPairs
-from bids_gan.simulate.physics import label_contrast
+from bids_gan.simulate.physics import Pulses, label_contrast
+from bids_gan.simulate.scanner import Scanner, ScannerPatches
 from bids_gan.simulate.uptake import fdg_table
 
 Batches = Callable[[int], dict[str, Tensor]]
@@ -193,11 +194,13 @@ def _person(folder: Path, label: str, unit: float, cache: Path) -> Person:
     return Person(volumes, pair.voxel_to_mni, pair.thickness)
 
 
+def read_maps(folder: Path, people: Sequence[str]) -> list[np.ndarray]:
+    """Label maps of people, see :func:`bids_gan.simulate.labels.load_label_map`."""
+    return [load_label_map(_one(folder, f"*seg_{person}.nii.gz")) for person in people]
+
+
 def _maps(recipe: dict, folder: Path, group: str) -> list[np.ndarray]:
-    return [
-        load_label_map(_one(folder, f"*seg_{person}.nii.gz"))
-        for person in recipe["label_maps"][group]
-    ]
+    return read_maps(folder, recipe["label_maps"][group])
 
 
 def _classes(recipe: dict, folder: Path) -> Source:
@@ -225,8 +228,63 @@ def _simulated(recipe: dict, folder: Path) -> Source:
     return patches.batch, lambda: (unseen.batch(step) for step in range(VALIDATION_PATCHES))
 
 
+def scanners(recipe: dict) -> tuple[Scanner, Scanner]:
+    """Scanner of the source and scanner of the target of ``[simulation]``.
+
+    Raises
+    ------
+    UsageError
+    """
+    simulation = recipe["simulation"]
+    return tuple(_scanner(recipe, simulation[end]) for end in ("source", "target"))
+
+
+def _scanner(recipe: dict, name: str) -> Scanner:
+    tables, where = recipe["simulation"]["scanners"], f"recipe {recipe['name']}, [simulation"
+    if name not in tables:
+        raise UsageError(f"{where}]: no scanner {name!r}, there are {', '.join(tables)}")
+    try:
+        return Scanner(**tables[name] | {"pulses": Pulses(**tables[name]["pulses"])})
+    except KeyError as error:
+        raise UsageError(f"{where}.scanners.{name}]: {error.args[0]} is missing") from None
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{where}.scanners.{name}]: {error}") from None
+
+
+def people_by_scanner(recipe: dict) -> tuple[list[str], list[str]]:
+    """Every second of the people trained on is in the scanner of the source, the others are not.
+
+    Raises
+    ------
+    UsageError
+        When there is nobody for one of the two.
+    """
+    people = recipe["label_maps"]["train"]
+    if len(people) < 2:
+        raise UsageError(
+            f"recipe {recipe['name']}, [label_maps]: train names {len(people)} people, two "
+            "scanners need 2 at least, each in one of them"
+        )
+    return people[::2], people[1::2]
+
+
+def _between_scanners(recipe: dict, folder: Path) -> Source:
+    """Some people in the scanner of the source, others in that of the target."""
+    both, patch, batch = scanners(recipe), recipe["data"]["patch"], recipe["data"]["batch"]
+    seed = recipe["seed"]
+    sources, targets = (
+        ScannerPatches(read_maps(folder, people), patch, batch, both, s)
+        for people, s in zip(people_by_scanner(recipe), (seed, seed + 2), strict=True)
+    )
+    unseen = ScannerPatches(_maps(recipe, folder, "validation"), patch, 1, both, seed + 1)
+    pairs = aligned(unseen.batch)
+    return unrelated(sources.batch, targets.batch), lambda: map(pairs, range(VALIDATION_PATCHES))
+
+
 def _unpaired(recipe: dict, folder: Path) -> Source:
     """Source of some patches, target of others: the first two contrasts."""
+    if "scanners" in recipe["simulation"]:
+        return _between_scanners(recipe, folder)
     maps, seed = _maps(recipe, folder, "train"), recipe["seed"]
     sources, targets = (_contrasts(recipe, maps, seed=s).batch for s in (seed, seed + 2))
     return unrelated(sources, targets), _unseen(recipe, folder, aligned)

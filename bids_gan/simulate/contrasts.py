@@ -72,15 +72,21 @@ class ContrastPatches(LabelPatches):
             lesion = random_lesion(labels, rng) & (rng.random() < self.lesions)
             labels = torch.where(lesion, LESION, labels)
             result["lesion"] = lesion.float().unsqueeze(0)
+        return result | self._images(labels, mask, rng)
+
+    def _images(self, labels: Tensor, mask: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
         means = torch.as_tensor(protocol_contrasts(rng, self.contrasts), dtype=torch.float32)
-        # the texture is of the tissue, coil and noise are of the scan
-        texture = 1 + rng.uniform(0.0, 0.04) * smooth_noise(rng, self.patch, self.patch // 3)
+        texture = self._texture(rng)
         images = []
         for mean in means:
             scan = self._scan(mean[labels].unsqueeze(0) * texture, rng)
             images.append(self._noisy(scan, rng))
-        result["contrasts"] = torch.cat(images) * mask
-        return result | (self._epi(scan * mask, rng) if self.epi_shift else {})
+        readout = self._epi(scan * mask, rng) if self.epi_shift else {}
+        return {"contrasts": torch.cat(images) * mask, **readout}
+
+    def _texture(self, rng: np.random.Generator) -> Tensor:
+        """Of the tissue, while coil and noise are of the scan; (1, p, p, p)."""
+        return 1 + rng.uniform(0.0, 0.04) * smooth_noise(rng, self.patch, self.patch // 3)
 
     def _epi(self, scan: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
         """Echo-planar readout of a scan in a smooth field."""

@@ -5,6 +5,7 @@ Label values follow FreeSurfer inside the head; values from 500 on are tissue ou
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import nibabel as nib
@@ -40,13 +41,22 @@ def load_label_map(path: Path) -> np.ndarray:
     ValueError
         For a brain label that is not known.
     """
-    labels = np.asanyarray(nib.as_closest_canonical(nib.load(path)).dataobj).astype(np.int16)
-    for right, left in RIGHT_TO_LEFT.items():
-        labels[labels == right] = left
-    unknown = set(np.unique(labels[labels < FIRST_OUTSIDE])) - set(BRAIN_LABELS) - {0}
-    if unknown:
-        raise ValueError(f"{path}: labels {sorted(unknown)} are not known")
+    values = np.asanyarray(nib.as_closest_canonical(nib.load(path)).dataobj).astype(np.int16)
+    labels = _merged()[values.view(np.uint16)]
+    if (unknown := labels < 0).any():
+        raise ValueError(f"{path}: labels {np.unique(values[unknown]).tolist()} are not known")
     return labels
+
+
+@functools.cache
+def _merged() -> np.ndarray:
+    """Lookup table to the label of the left side; -1 for a value that is none."""
+    table = np.full(2**16, -1, np.int16)
+    table[FIRST_OUTSIDE : 2**15] = range(FIRST_OUTSIDE, 2**15)
+    table[0] = 0
+    table[list(BRAIN_LABELS)] = list(BRAIN_LABELS)
+    table[list(RIGHT_TO_LEFT)] = list(RIGHT_TO_LEFT.values())
+    return table
 
 
 def class_table(size: int = 1024) -> np.ndarray:

@@ -21,6 +21,8 @@ from bids_gan.simulate.composition import (
 )
 
 KINDS = ("T1w", "T2w", "PDw", "FLAIR", "b0")
+#: sequence -> what it needs beside TR, TE and flip angle
+SEQUENCES = {"SPGR": (), "MPRAGE": ("ti", "echo_spacing", "n_echoes"), "SE": (), "IR": ("ti",)}
 FIELD_STRENGTHS = (1.5, 3.0)
 #: Blood that moves between the two pulses of a spin echo gives little signal.
 FLOW_VOID = 0.15
@@ -225,7 +227,13 @@ def null_time(t1: float, tr: float, te: float) -> float:
 
 @dataclass(frozen=True)
 class Pulses:
-    """A pulse sequence: which equation, with which times (seconds) and flip angle (degrees)."""
+    """A pulse sequence: which equation, with which times (seconds) and flip angle (degrees).
+
+    Raises
+    ------
+    ValueError
+        For a sequence that is not one of :data:`SEQUENCES`, or lacks what it needs.
+    """
 
     sequence: str
     tr: float
@@ -234,6 +242,13 @@ class Pulses:
     flip: float = 90.0
     echo_spacing: float | None = None
     n_echoes: int | None = None
+
+    def __post_init__(self):
+        if self.sequence not in SEQUENCES:
+            raise ValueError(f"sequence {self.sequence!r} is not one of {', '.join(SEQUENCES)}")
+        missing = [name for name in SEQUENCES[self.sequence] if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"sequence {self.sequence} needs {', '.join(missing)}")
 
     def signal(self, tissue: Relaxation) -> np.ndarray:
         """Signed signal of each tissue, (T,) array."""

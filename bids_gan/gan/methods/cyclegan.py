@@ -77,8 +77,8 @@ class CycleGAN(ValidatedInTiles):
         Generators from source to target and from target to source, one channel each.
     critic_target, critic_source : module
         Discriminators of one channel.
-    value_range : str
-        Of the target, see :data:`bids_gan.gan.heads.RANGES`; the source is an intensity.
+    value_range, source_range : str
+        Of target and source, see :data:`bids_gan.gan.heads.RANGES`.
     tile : int
         Edge of the training patches, at which validation runs as well.
     cycle_weight, identity_weight : float
@@ -114,9 +114,11 @@ class CycleGAN(ValidatedInTiles):
         objective: str = "least-squares",
         learning_rate: float = 2e-4,
         extra: Sequence[Term] = (),
+        source_range: str = "positive",
     ):
         self.extra = extra
         self.value_range = value_range
+        self.source_range = source_range
         self.tile = tile
         self.cycle_weight = cycle_weight
         self.identity_weight = identity_weight
@@ -149,7 +151,7 @@ class CycleGAN(ValidatedInTiles):
             return bounded(generators.there(image), self.value_range) * mask
 
         def to_source(image: Tensor, mask: Tensor) -> Tensor:
-            return bounded(generators.back(image), "positive") * mask
+            return bounded(generators.back(image), self.source_range) * mask
 
         fake_y, fake_x = to_target(x, x_mask), to_source(y, y_mask)
         terms = {

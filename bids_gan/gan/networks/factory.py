@@ -9,6 +9,7 @@ from bids_gan.gan.networks.collagan import CollaborativeUNet
 from bids_gan.gan.networks.dual_stage import DualStageGenerator
 from bids_gan.gan.networks.image_classifier import ImageClassifier
 from bids_gan.gan.networks.progressive import ProgressiveGenerator
+from bids_gan.gan.networks.residual import Residual
 from bids_gan.gan.networks.resnet import ResNetGenerator
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
 from bids_gan.gan.networks.unit import SharedLatentGenerator
@@ -32,8 +33,9 @@ def build_network(spec: dict) -> nn.Module:
     ----------
     spec : dict
         ``kind`` (one of :data:`NETWORKS`, the space-to-depth U-Net when omitted), the
-        arguments of that class, and of a network of slices perhaps ``neighbours``: how many to
-        either side it is given as further channels, each of ``in_channels`` as the slice itself.
+        arguments of that class, whether it is ``residual`` (see :class:`Residual`), and of a
+        network of slices perhaps ``neighbours``: how many to either side it is given as further
+        channels, each of ``in_channels`` as the slice itself.
 
     Raises
     ------
@@ -42,6 +44,7 @@ def build_network(spec: dict) -> nn.Module:
     """
     arguments = dict(spec)
     kind = arguments.pop("kind", "space-to-depth-unet")
+    residual = arguments.pop("residual", False)
     neighbours = arguments.pop("neighbours", 0)
     if neighbours:
         if neighbours < 0 or arguments.get("dimensions") != 2 or "in_channels" not in arguments:
@@ -53,6 +56,7 @@ def build_network(spec: dict) -> nn.Module:
     if kind not in NETWORKS:
         raise ValueError(f"network kind {kind!r}: accepted are {', '.join(NETWORKS)}")
     try:
-        return NETWORKS[kind](**arguments)
+        network = NETWORKS[kind](**arguments)
     except TypeError as error:
         raise ValueError(f"network {kind}: {error}") from None
+    return Residual(network) if residual else network

@@ -72,3 +72,14 @@ def test_tile_is_passed_on():
     cubes = run_network(network, volume, "fp32", tile=12)
     assert whole.shape == cubes.shape == (1, 20, 20, 20)
     assert not torch.allclose(whole, cubes)
+
+
+@pytest.mark.parametrize("spec", [{"kind": "resnet", "base": 4, "blocks": 1}, {"widths": [8]}])
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_residual_generator_begins_as_the_identity_of_its_first_channel(spec, dimensions):
+    spec = {"in_channels": 2, "out_channels": 1, "dimensions": dimensions, **spec}
+    network = build_network({**spec, "residual": True}).eval()
+    x = torch.rand(1, 2, *(12,) * dimensions)
+    with torch.no_grad():
+        assert torch.equal(network(x), x[:, :1])
+        assert not torch.allclose(build_network(spec).eval()(x), x[:, :1], atol=0.1)
