@@ -139,7 +139,8 @@ class _Run:
         outcome = Outcome(session.label, warnings=session.notes)
         have = ", ".join(session.images)
         if not session.images:
-            return replace(outcome, error="none of the model's contrasts is there, one is needed")
+            needed = ", ".join(contrasts_of(self.card))
+            return replace(outcome, error=f"none of {needed} is there, one is needed")
         if not missing:
             return replace(outcome, messages=(f"nothing is missing, there are {have}",))
         todo = [contrast for contrast in missing if not self._is_made(session, contrast)]
