@@ -16,7 +16,7 @@ import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from bids_gan.anatomy.prepare import prepare_t1w
+from bids_gan.anatomy.prepare import UPPER_PART, prepare_t1w
 from bids_gan.anatomy.segment import ALL_WHITE, STRUCTURES, brain_of, find_structures
 from bids_gan.anatomy.template import template_white
 from bids_gan.geometry import resample
@@ -58,7 +58,7 @@ def real(folder: Path, network) -> None:
     for path in sorted(folder.glob("sub-*/**/*_T1w.nii.gz")):
         anatomy = prepare_t1w(nib.load(path), network, name=str(path))
         start = time.perf_counter()
-        find_structures(network, anatomy.t1w)
+        brain_of(find_structures(network, anatomy.t1w, box=UPPER_PART))
         seconds = time.perf_counter() - start
         holes = ndimage.binary_fill_holes(anatomy.mask).sum() - anatomy.mask.sum()
         (warped,) = warp_templates([template_white()], anatomy)

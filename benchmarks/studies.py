@@ -13,10 +13,17 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from scipy import ndimage
 
 #: people whom the recipe of t1w-to-t2w keeps apart, and some that it trains on
 T2W_TEST = ("ds000011/sub-06", "ds000011/sub-07", "open_ms/sub-patient26")
 T2W_TRAINING = ("ds000011/sub-01", "ds000011/sub-02")
+#: study, contrast, template, how far bone that counts may be from the brain, mm
+SIMULATED = (
+    ("fdg", "FDG", "MNI_trc-FDG_pet", 0),
+    ("ct", "CT", "MNI_CT", 20),  # the skull
+    ("ct_all_bone", "CT", "MNI_CT", 1000),  # face and spine as well
+)
 
 
 def entry(kind: str, name: str, **paths: Path) -> str:
@@ -44,8 +51,11 @@ def measured_t2w(data: Path) -> list[str]:
     return found
 
 
-def simulated(dataset: Path, target: str, output: Path) -> list[str]:
-    """People with a simulated truth; the mask of CT holds the skull as well."""
+def simulated(dataset: Path, target: str, bone_mm: float, output: Path) -> list[str]:
+    """People with a simulated truth.
+
+    The mask of CT holds, beside the brain, the bone that is no further from it than `bone_mm`.
+    """
     found = []
     for t1w in sorted(dataset.glob("sub-*/anat/*_T1w.nii.gz")):
         label = t1w.name.split("_")[0]
@@ -55,17 +65,25 @@ def simulated(dataset: Path, target: str, output: Path) -> list[str]:
             image = next(dataset.glob(f"{label}/pet/*_pet.nii.gz"))
         else:
             image = truth / f"ct/{label}_ct.nii.gz"
-            brain = nib.load(mask)
-            bone = nib.load(truth / f"anat/{label}_label-bone_probseg.nii.gz")
-            both = (np.asarray(brain.dataobj) > 0) | (np.asarray(bone.dataobj) > 0.5)
-            mask = output / f"{label}_mask.nii.gz"
-            nib.save(nib.Nifti1Image(both.astype(np.uint8), brain.affine), mask)
+            bone = truth / f"anat/{label}_label-bone_probseg.nii.gz"
+            mask = brain_and_bone(mask, bone, bone_mm, output / f"{label}_{bone_mm:g}mm.nii.gz")
         found.append(entry("person", label, t1w=t1w, truth=image, mask=mask))
     return found
 
 
+def brain_and_bone(brain: Path, bone: Path, reach: float, path: Path) -> Path:
+    """Write the mask of a brain and of the bone within `reach` mm of it."""
+    img = nib.load(brain)
+    inside = np.asarray(img.dataobj) > 0
+    zooms = img.header.get_zooms()
+    near = ndimage.distance_transform_edt(~inside, sampling=zooms) <= reach
+    both = inside | (near & (np.asarray(nib.load(bone).dataobj) > 0.5))
+    nib.save(nib.Nifti1Image(both.astype(np.uint8), img.affine), path)
+    return path
+
+
 def main() -> None:
-    """Write t2w.toml, fdg.toml and ct.toml."""
+    """Write a TOML file a study."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--simulated", type=Path, required=True)
@@ -74,14 +92,15 @@ def main() -> None:
     options = parser.parse_args()
     out = options.output
     out.mkdir(parents=True, exist_ok=True)
-    (out / "t2w.toml").write_text(
-        study("T2w", ["t1w-to-t2w", *options.models], measured_t2w(options.data), register="true")
-    )
-    for target, template in (("FDG", "MNI_trc-FDG_pet"), ("CT", "MNI_CT")):
+    for name, border in (("t2w", {}), ("t2w_inner", {"border_mm": "3"})):
+        models = ["t1w-to-t2w", *options.models]
+        text = study("T2w", models, measured_t2w(options.data), register="true", **border)
+        (out / f"{name}.toml").write_text(text)
+    for name, target, template, bone_mm in SIMULATED:
+        people = simulated(options.simulated, target, bone_mm, out)
         path = (options.data / f"templates/{template}.nii.gz").resolve()
-        people = simulated(options.simulated, target, out)
         text = study(target, [f"t1w-to-{target.lower()}"], people, template=f'"{path}"')
-        (out / f"{target.lower()}.toml").write_text(text)
+        (out / f"{name}.toml").write_text(text)
 
 
 if __name__ == "__main__":

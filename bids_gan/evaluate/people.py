@@ -53,6 +53,8 @@ class Study:
     people : tuple of Subject
     training : tuple of Subject
         Other people, from whom regression and histogram are taken.
+    border_mm : float
+        Width of the mask's border that is not scored.
     """
 
     target: str
@@ -61,6 +63,7 @@ class Study:
     register: bool
     people: tuple[Subject, ...]
     training: tuple[Subject, ...] = ()
+    border_mm: float = 0.0
 
 
 def read_study(path: Path) -> Study:
@@ -79,7 +82,7 @@ def read_study(path: Path) -> Study:
         raise UsageError(f"--people {path}: no such file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"--people {path}: not valid TOML ({error})") from None
-    known = {"target", "models", "template", "register", "person", "training"}
+    known = {"target", "models", "template", "register", "border_mm", "person", "training"}
     if set(text) - known or not text.get("person") or "target" not in text:
         raise UsageError(
             f"--people {path}: needs target and one [[person]] or more; known are "
@@ -93,9 +96,17 @@ def read_study(path: Path) -> Study:
         register=bool(text.get("register", False)),
         people=tuple(_subject(entry, path) for entry in text["person"]),
         training=tuple(_subject(entry, path) for entry in text.get("training", ())),
+        border_mm=_millimetres(text, path),
     )
     check_study(study)
     return study
+
+
+def _millimetres(text: dict, path: Path) -> float:
+    width = text.get("border_mm", 0)
+    if not isinstance(width, int | float) or not 0 <= width < 100:
+        raise UsageError(f"--people {path}: border_mm = {width!r}, millimetres are needed")
+    return float(width)
 
 
 def _subject(entry: dict, path: Path) -> Subject:

@@ -104,7 +104,7 @@ def evaluate(study: Study) -> Iterator[Result]:
         template = template if study.target == "CT" else align_template(template)
 
     def case(subject) -> Case:
-        return prepare_case(subject, study.target, study.register, network)
+        return prepare_case(subject, study.target, study.register, network, study.border_mm)
 
     training = None
     if study.training:

@@ -62,10 +62,12 @@ def _cell(values: tuple[float, float, float], digits: int) -> str:
 def _notes(results: list[Result], target: str) -> str:
     ranges = sorted({f"{result.data_range:.4g}" for result in results})
     people = "1 person" if len(results) == 1 else f"{len(results)} people, mean [95 % bootstrap]"
+    border = results[0].case.border_mm
+    where = f", {border:g} mm and more from its border" if border else ""
     unit = f" {UNITS[target]}" if UNITS[target] else ""
     return (
-        f"{people}. Inside the mask. Data range {', '.join(ranges)}{unit}. PSNR, SSIM and MAE "
-        "after a linear fit to the truth, which every row is granted; 'as is' without. "
+        f"{people}. Inside the mask{where}. Data range {', '.join(ranges)}{unit}. PSNR, SSIM and "
+        "MAE after a linear fit to the truth, which every row is granted; 'as is' without. "
         "'Fitted to this very person' has seen the truth: an upper bound, not a method. "
         "Sharpness: share of spectral power in the upper band over the truth's."
     )

@@ -51,7 +51,7 @@ def is_wider(old: Tensor, new: Tensor) -> bool:
 
 
 def widened(old: Tensor, new: Tensor) -> Tensor:
-    """Put `old` into the first input channels of a tensor of the shape of `new`, zero elsewhere."""
+    """Put `old` into the first input channels of a tensor as `new` is, zero elsewhere."""
     if old.shape == new.shape:
         return old
     result = new.new_zeros(new.shape)

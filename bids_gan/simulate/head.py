@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from bids_gan.geometry import mask_bounds
+from bids_gan.geometry import box_around, mask_bounds
 from bids_gan.simulate.composition import (
     SOFT_FAT,
     SOFT_MUSCLE,
@@ -78,11 +78,7 @@ def prepare_head(labels: np.ndarray) -> Head:
     ValueError
         If the map has no brain or not its deep structures.
     """
-    low, high = mask_bounds(labels > 0)
-    window = tuple(
-        slice(max(a - _MARGIN, 0), b + _MARGIN + 1) for a, b in zip(low, high, strict=True)
-    )
-    labels = _divide_soft_tissue(_clean(labels[window]))
+    labels = _divide_soft_tissue(_clean(labels[box_around(labels > 0, _MARGIN)]))
     to_mni = fit_mni(labels)
     brain = brain_mask(labels)
     low, high = mask_bounds(brain)
@@ -167,13 +163,12 @@ def _divide_soft_tissue(labels: np.ndarray) -> np.ndarray:
 
 
 def _white_fa(labels: np.ndarray, brain: np.ndarray, to_mni: np.ndarray) -> np.ndarray:
-    low, high = mask_bounds(brain)
-    window = tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))
+    window = box_around(brain, 0)
     fraction = label_composition()[:, TISSUES.index("white")].astype(np.float32)
     white = ndimage.gaussian_filter(fraction[labels[window]] * brain[window], 0.6)
     from_mni = np.linalg.inv(to_mni)
     affine = np.eye(4)
-    affine[:3, 3] = low
+    affine[:3, 3] = [axis.start for axis in window]
     lines = [
         (radius, points @ from_mni[:3, :3].T + from_mni[:3, 3])
         for radius, points in bundle_lines()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bids_gan.gan.inference import run_network
-from bids_gan.geometry import mask_bounds
+from bids_gan.geometry import box_around
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,12 +42,9 @@ class SyntheticImage:
 
 def crop_to_brain(anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """T1w (zero outside the brain) and mask in the brain's box, and the affine of the box."""
-    first, last = mask_bounds(anatomy.mask)
-    low = np.maximum(first - MARGIN, 0)
-    high = last + MARGIN + 1
-    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+    box = box_around(anatomy.mask, MARGIN)
     affine = anatomy.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ low
+    affine[:3, 3] += affine[:3, :3] @ [axis.start for axis in box]
     mask = anatomy.mask[box]
     return np.where(mask, anatomy.t1w[box], 0).astype(np.float32), mask, affine
 

@@ -54,7 +54,7 @@ class ConvBlock(nn.Sequential):
             layers.convolution(inputs, outputs, 3, stride=stride, padding=1, bias=False),
             # a long memory: these statistics are what inference will use
             layers.batch_norm(outputs, momentum=0.02),
-            nn.LeakyReLU(0.01),
+            nn.LeakyReLU(0.01, inplace=True),  # the memory for another copy takes time
         )
 
 

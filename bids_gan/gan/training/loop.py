@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from bids_gan.errors import DataError, TrainingError, UsageError
 from bids_gan.gan.networks.layers import BATCH_NORMS, channels_last
 from bids_gan.gan.training import distributed
+from bids_gan.gan.training.allocator import keep_freed_memory
 from bids_gan.gan.training.checkpoint import load_checkpoint, save_checkpoint
 from bids_gan.gan.training.figure import write_preview
 from bids_gan.gan.training.log import Log
@@ -61,6 +62,7 @@ def train(
     """
     from tqdm import tqdm
 
+    keep_freed_memory()
     folder.mkdir(parents=True, exist_ok=True)
     run = _Run(method, validation, folder, settings, device)
     stream = _Stream(batches, run.step, settings)

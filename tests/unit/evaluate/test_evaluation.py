@@ -12,7 +12,7 @@ from bids_gan.anatomy.prepare import Anatomy
 from bids_gan.cli.model import main
 from bids_gan.errors import DataError, UsageError
 from bids_gan.evaluate import baselines
-from bids_gan.evaluate.case import BLOCKS, Case, average_onto, labels_on
+from bids_gan.evaluate.case import BLOCKS, Case, average_onto, labels_on, without_border
 from bids_gan.evaluate.figure import draw
 from bids_gan.evaluate.people import read_study
 from bids_gan.evaluate.synthesis import compare
@@ -164,6 +164,14 @@ def test_figure_shows_the_left_of_the_person_on_the_left(results):
     assert draw(results[0], "FA") == draw(replace(results[0]), "FA")
 
 
+def test_border_is_measured_in_millimetres():
+    mask = np.zeros((20, 20, 20), bool)
+    mask[2:18, 2:18, 2:18] = True
+    inner = without_border(mask, np.array([1.0, 2.0, 5.0]), 3.0)
+    inside = [np.flatnonzero(inner.any(tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    assert [(i[0], i[-1]) for i in inside] == [(5, 14), (3, 16), (2, 17)]
+
+
 def test_evaluation_is_written_whole(results, tmp_path, monkeypatch):
     def broken(*_):
         raise RuntimeError("no figure")
@@ -206,6 +214,8 @@ def test_people_file(tmp_path):
         ('target = "FA"\nmodel = "x"\n' + PERSON, UsageError, "known are .*models"),
         ('target = "FA"\n' + PERSON + "age = 3\n", UsageError, "found age"),
         ("target = FA", UsageError, "not valid TOML"),
+        ('target = "FA"\nborder_mm = "3"\n' + PERSON, UsageError, "border_mm = '3'"),
+        ('target = "FA"\nborder_mm = -1\n' + PERSON, UsageError, "border_mm = -1"),
         ('target = "FA"\n' + PERSON * 2, UsageError, "a: named more than once"),
         ('target = "FA"\n' + PERSON, DataError, r"fa\.nii: no such file; it is the truth of a"),
     ],

@@ -31,6 +31,16 @@ def test_card_of_a_run_by_the_clock_tells_the_steps_it_had(tmp_path, recipe, tin
     assert card.text["Steps"] != 1000
 
 
+def test_a_run_begins_with_the_weights_it_is_told(tmp_path, recipe, tiny_pairs):
+    folders = Folders(pairs=tiny_pairs)
+    recipe["training"]["learning_rate"] = 1e-9
+    parent = run_recipe({**recipe, "seed": 99}, folders, tmp_path / "parent", steps=1)
+    child = run_recipe(recipe, folders, tmp_path / "child", steps=1, start=str(parent.path))
+    assert child.text["Start"] == parent.identity
+    old, new = (load_file(card.weights)["head.weight"] for card in (parent, child))
+    assert torch.equal(old, new)
+
+
 def test_volumes_are_kept_in_the_run(tmp_path, recipe, tiny_pairs):
     run_recipe(recipe, Folders(pairs=tiny_pairs), tmp_path, steps=2)
     people = recipe["people"]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from head_map import head_map
 
 from bids_gan.simulate.labels import OUTER_FLUID
 from bids_gan.simulate.patches import LabelPatches, SimulatedPairs
@@ -60,3 +61,20 @@ def test_classes_are_those_of_the_labels():
     assert batch["input"].shape == (2, 1, 32, 32, 32)
     assert set(batch["labels"].unique().tolist()) <= {0, 1, 4}
     assert torch.isfinite(batch["input"]).all()
+
+
+def test_position_tells_where_a_structure_lies():
+    patches = SimulatedPairs([head_map()], 32, 4, table(), position=True)
+    batches = [patches.batch(step) for step in range(4)]
+    inputs, labels = (torch.cat([b[key] for b in batches]) for key in ("input", "labels"))
+    assert inputs.shape[1] == 4
+    brainstem = (labels == 7) & (inputs[:, 3] != 0)  # in MNI at (0, -27, -32) mm
+    where = [float(inputs[:, axis][brainstem].mean()) for axis in (2, 3)]
+    assert where == pytest.approx([-0.27, -0.32], abs=0.1)
+
+
+def test_position_counts_where_the_image_does():
+    batch = SimulatedPairs([head_map()], 32, 2, table(), position=True).batch(0)
+    outside = batch["mask"].expand_as(batch["input"]) == 0
+    assert outside.any()
+    assert (batch["input"][outside] == 0).all()
