@@ -132,6 +132,13 @@ def box_around(mask: np.ndarray, margin: int) -> tuple[slice, slice, slice]:
     )
 
 
+def box_affine(affine: np.ndarray, box: tuple[slice, slice, slice]) -> np.ndarray:
+    """Voxel to world (4, 4) of a box cut from an array with `affine`."""
+    start = np.eye(4)
+    start[:3, 3] = [axis.start or 0 for axis in box]
+    return affine @ start
+
+
 def box_grid(
     mask: np.ndarray, affine: np.ndarray, spacing: float, margin: float, multiple: int = 1
 ) -> tuple[tuple[int, int, int], np.ndarray]:

@@ -22,7 +22,7 @@ from bids_gan.anatomy.segment import (
 )
 from bids_gan.anatomy.template import affine_to_template
 from bids_gan.errors import DataError
-from bids_gan.geometry import box_around, box_grid, resample, to_ras, voxel_sizes
+from bids_gan.geometry import box_affine, box_around, box_grid, resample, to_ras, voxel_sizes
 from bids_gan.images import check_volume
 from bids_gan.itk import bias_field
 
@@ -165,9 +165,7 @@ def working_grid(img: nib.Nifti1Image) -> tuple[np.ndarray, np.ndarray]:
     foreground = data > 0.08 * np.percentile(data[data > data.min()], 99)
     if np.allclose(ras.affine[:3, :3], np.eye(3) * SPACING, atol=0.01):
         box = box_around(foreground, 2)
-        affine = ras.affine.copy()
-        affine[:3, 3] = nib.affines.apply_affine(ras.affine, [axis.start for axis in box])
-        return data[box], affine
+        return data[box], box_affine(ras.affine, box)
     shape, grid = box_grid(foreground, ras.affine, SPACING, 2.0)
     cubic = resample(data, ras.affine, shape, grid, order=3)
     return np.maximum(cubic, 0), grid

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bids_gan.errors import ModelError, UsageError
 from bids_gan.models.data import Folders, range_seen
-from bids_gan.models.recipe import read_recipe, train_network
+from bids_gan.models.recipe import train_network
 from bids_gan.models.registry import Card, load_network
 from bids_gan.pairs.store import read_summary
 
@@ -72,12 +72,11 @@ def finetune_recipe(
     UsageError
         When it was not trained by the method ``paired``, with pairs measured or simulated.
     """
-    try:
-        parent = card.text["Recipe"] if "Recipe" in card.text else read_recipe(card.name)
-    except UsageError:
+    if "Recipe" not in card.text:
         raise ModelError(
             f"{card.path}: no Recipe in this card, so nobody knows how to train it further"
-        ) from None
+        )
+    parent = card.text["Recipe"]
     if parent["method"] != "paired":
         raise UsageError(
             f"{card.name}: trained by the method {parent['method']}; only those of `paired` "

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from bids_gan.errors import UsageError
+from bids_gan.gan.heads import RANGES
 from bids_gan.gan.networks.factory import build_network
 from bids_gan.gan.training import distributed
 from bids_gan.gan.training.log import steps_done
@@ -17,6 +18,7 @@ from bids_gan.models.data import Folders, needed_folder, range_seen, training_da
 from bids_gan.models.methods import make_method
 from bids_gan.models.registry import Card, find_card, read_card, save_model
 from bids_gan.models.start import take_weights
+from bids_gan.synthesis.generate import REFERENCES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -78,6 +80,7 @@ def run_recipe(
     """
     import torch
 
+    _check_output(recipe)
     torch.manual_seed(recipe["seed"])
     try:
         network = build_network(recipe["network"])
@@ -149,6 +152,17 @@ def _keep_recipe(folder: Path, recipe: dict) -> None:
         temporary = path.with_suffix(".part")
         temporary.write_text(json.dumps(now, indent=2) + "\n")
         os.replace(temporary, path)
+
+
+def _check_output(recipe: dict) -> None:
+    """Refuse a range or reference that nobody knows."""
+    for key, known in (("range", RANGES), ("reference", REFERENCES)):
+        value = recipe.get("output", {}).get(key)
+        if value is not None and value not in known:
+            raise UsageError(
+                f"recipe {recipe['name']}, [output]: {key} = {value!r}; accepted are "
+                f"{', '.join(known)}"
+            )
 
 
 def _length(recipe: dict) -> dict:

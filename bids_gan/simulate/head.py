@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from bids_gan.geometry import box_around, mask_bounds
+from bids_gan.geometry import box_affine, box_around, mask_bounds
 from bids_gan.simulate.composition import (
     SOFT_FAT,
     SOFT_MUSCLE,
@@ -167,13 +167,11 @@ def _white_fa(labels: np.ndarray, brain: np.ndarray, to_mni: np.ndarray) -> np.n
     fraction = label_composition()[:, TISSUES.index("white")].astype(np.float32)
     white = ndimage.gaussian_filter(fraction[labels[window]] * brain[window], 0.6)
     from_mni = np.linalg.inv(to_mni)
-    affine = np.eye(4)
-    affine[:3, 3] = [axis.start for axis in window]
     lines = [
         (radius, points @ from_mni[:3, :3].T + from_mni[:3, 3])
         for radius, points in bundle_lines()
     ]
-    _, coherence = fibre_pattern(white, affine, lines)
+    _, coherence = fibre_pattern(white, box_affine(np.eye(4), window), lines)
     fa = np.zeros(labels.shape, np.float16)
     fa[window] = white_matter_fa(white, coherence, 1.0) * (white > 0.05)
     return fa

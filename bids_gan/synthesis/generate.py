@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bids_gan.anatomy.segment import CEREBELLUM
+from bids_gan.errors import DataError
 from bids_gan.gan.inference import run_network
-from bids_gan.geometry import box_around
+from bids_gan.geometry import box_affine, box_around, resample
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 #: border around the brain, voxels
 MARGIN = 4
+#: a structure of fewer voxels gives no unit
+FEWEST_VOXELS = 1000
+#: `reference` of an output -> structures whose mean is its unit
+REFERENCES = {"cerebellum": CEREBELLUM}
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,9 @@ class SyntheticImage:
 def crop_to_brain(anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """T1w (zero outside the brain) and mask in the brain's box, and the affine of the box."""
     box = box_around(anatomy.mask, MARGIN)
-    affine = anatomy.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ [axis.start for axis in box]
     mask = anatomy.mask[box]
-    return np.where(mask, anatomy.t1w[box], 0).astype(np.float32), mask, affine
+    t1w = np.where(mask, anatomy.t1w[box], 0).astype(np.float32)
+    return t1w, mask, box_affine(anatomy.affine, box)
 
 
 def generator_input(
@@ -99,9 +104,35 @@ def synthesise(
     card = model.card
     inputs, mask, affine = generator_input(anatomy, card.inputs)
     raw = run_network(model.network, inputs, precision, device, field_of_view(card))
-    mean, std = image_of(raw, card.text.get("Output", {}))
-    std = None if std is None else np.where(mask, std, 0).astype(np.float32)
-    return SyntheticImage(np.where(mask, mean, 0).astype(np.float32), std, affine)
+    output = card.text.get("Output", {})
+    images = [
+        None if image is None else np.where(mask, image, 0).astype(np.float32)
+        for image in image_of(raw, output)
+    ]
+    if reference := output.get("reference"):
+        level = reference_level(anatomy, images[0], affine, reference)
+        images = [None if image is None else image / level for image in images]
+    return SyntheticImage(*images, affine)
+
+
+def reference_level(
+    anatomy: Anatomy, image: np.ndarray, affine: np.ndarray, reference: str
+) -> float:
+    """Mean of an image in the structure whose mean is its unit.
+
+    Raises
+    ------
+    DataError
+        When the T1w does not show the structure.
+    """
+    where = np.isin(anatomy.structures, REFERENCES[reference])
+    inside = resample(where.astype(np.float32), anatomy.affine, image.shape, affine, order=0) > 0
+    if inside.sum() < FEWEST_VOXELS:
+        raise DataError(
+            f"the T1w shows {inside.sum()} voxels of the {reference}, whose mean is the unit of "
+            f"the synthetic image; {FEWEST_VOXELS} are needed"
+        )
+    return float(image[inside].mean())
 
 
 def image_of(raw: Tensor, output: dict) -> tuple[np.ndarray, np.ndarray | None]:

@@ -53,6 +53,13 @@ def test_unknown_setting_is_named(tmp_path, recipe, tiny_pairs):
         run_recipe(recipe, Folders(pairs=tiny_pairs), tmp_path)
 
 
+@pytest.mark.parametrize("key", ["range", "reference"])
+def test_unknown_output_is_named(tmp_path, recipe, tiny_pairs, key):
+    recipe["output"] = {"range": "fraction", key: "pons"}
+    with pytest.raises(UsageError, match=rf"\[output\]: {key} = 'pons'; accepted are \w+"):
+        run_recipe(recipe, Folders(pairs=tiny_pairs), tmp_path)
+
+
 def test_folder_of_another_recipe_is_not_resumed(tmp_path, recipe, tiny_pairs):
     folders = Folders(pairs=tiny_pairs)
     run_recipe(recipe, folders, tmp_path, steps=2)
