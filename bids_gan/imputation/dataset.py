@@ -201,8 +201,8 @@ class _Run:
 
 
 def _read_sidecar(path: Path) -> dict[str, Any]:
-    """JSON beside an image, empty when there is none."""
+    """JSON beside an image, empty when there is none that can be read."""
     try:
         return json.loads(path.with_name(path.name.split(".")[0] + ".json").read_text())
-    except FileNotFoundError:
+    except (OSError, ValueError):
         return {}
