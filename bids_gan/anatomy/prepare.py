@@ -106,7 +106,7 @@ def prepare_t1w(
     """
     img = check_volume(img, name)
     mask = mask or stripped_mask(img)
-    head, affine = _working_grid(img)
+    head, affine = working_grid(img)
     structures = find_structures(network, head / _rough_white(head), precision, UPPER_PART)
     if mask is None:
         brain = _checked(brain_of(structures), name)
@@ -158,7 +158,7 @@ def _white_level(head: np.ndarray, structures: np.ndarray, name: str) -> float:
     return float(np.median(head[found[CEREBRAL_WHITE]]))
 
 
-def _working_grid(img: nib.Nifti1Image) -> tuple[np.ndarray, np.ndarray]:
+def working_grid(img: nib.Nifti1Image) -> tuple[np.ndarray, np.ndarray]:
     """Put the image on a RAS+ 1 mm grid, without interpolation when it is on one already."""
     ras = to_ras(img)
     data = np.asarray(ras.dataobj, np.float32)

@@ -1,4 +1,4 @@
-"""Which T1w a session is processed with, and which brain mask can be reused for it."""
+"""Which image of a contrast a session is processed with; brain masks that can be reused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A T1w and what it is ranked by, most important first; smaller is better."""
+    """An image and what it is ranked by, most important first; smaller is better."""
 
     path: Path
     zooms: tuple[float, ...] | None
@@ -29,8 +29,10 @@ _REASONS = (
 )
 
 
-def choose_t1w(images: Mapping[Path, Mapping[str, Any]]) -> tuple[Path, str, tuple[Path, ...]]:
-    """Choose one T1w of a session.
+def choose_image(
+    images: Mapping[Path, Mapping[str, Any]], contrast: str = "T1w"
+) -> tuple[Path, str, tuple[Path, ...]]:
+    """Choose one image of a session's T1w, or of another contrast.
 
     The rule: no additional reconstruction (``rec-``), then the finest voxels (the longest edge
     counts), then the most isotropic ones, then the lowest run, then the name.
@@ -39,6 +41,8 @@ def choose_t1w(images: Mapping[Path, Mapping[str, Any]]) -> tuple[Path, str, tup
     ----------
     images
         BIDS entities of each candidate; at least one.
+    contrast
+        Of all of them.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def choose_t1w(images: Mapping[Path, Mapping[str, Any]]) -> tuple[Path, str, tup
     )
     best = ranked[0]
     if len(ranked) == 1:
-        return best.path, "the only T1w of the session", ()
+        return best.path, f"the only {contrast} of the session", ()
     decided = [
         reason
         for reason, mine, next_best in zip(_REASONS, best.rank, ranked[1].rank, strict=True)

@@ -19,8 +19,8 @@ _README = """\
 
 Made by bids-gan {version} from the dataset "{name}".
 
-- Files with `desc-synth` or `desc-synthStd` are **synthetic**: computed from the T1w, not
-  measured. Their JSON files say `"Synthetic": true`.
+- Files with `desc-synth` or `desc-synthStd` are **synthetic**: computed from other images of the
+  person, which their JSON files name as `Sources`, not measured. These say `"Synthetic": true`.
 - `dwi/*_desc-preproc_*`: measured diffusion images and their maps after correction.
 - `fmap/*_desc-preproc_fieldmap.nii.gz`: the field map in Hz that was applied; `desc-rejected`: one
   that was estimated but not applied, since it did not improve the agreement with the T1w.
@@ -30,8 +30,18 @@ Made by bids-gan {version} from the dataset "{name}".
 """
 
 
-def write_description(settings: Settings) -> None:
+def write_description(
+    settings: Settings,
+    acknowledge: str = "See logs/CITATION.md for the methods text and its references.",
+) -> None:
     """Write ``dataset_description.json``, ``.bidsignore`` and ``README.md`` into OUTPUT_DIR.
+
+    Parameters
+    ----------
+    settings
+        Of the run.
+    acknowledge
+        How to, for users of the derivatives.
 
     Raises
     ------
@@ -41,7 +51,10 @@ def write_description(settings: Settings) -> None:
     check_output_dir(settings.output_dir)
     raw = _read(settings.bids_dir / "dataset_description.json")
     name = raw.get("Name", settings.bids_dir.name)
-    write_json(settings.output_dir / "dataset_description.json", _description(settings, raw, name))
+    write_json(
+        settings.output_dir / "dataset_description.json",
+        _description(settings, raw, name, acknowledge),
+    )
     ignore = files("bids_gan").joinpath("data/bidsignore").read_text(encoding="utf-8")
     write_text(settings.output_dir / ".bidsignore", ignore)
     write_text(settings.output_dir / "README.md", _README.format(version=__version__, name=name))
@@ -66,7 +79,9 @@ def check_output_dir(output_dir: Path) -> None:
         )
 
 
-def _description(settings: Settings, raw: dict[str, Any], name: str) -> dict[str, Any]:
+def _description(
+    settings: Settings, raw: dict[str, Any], name: str, acknowledge: str
+) -> dict[str, Any]:
     source: dict[str, Any] = {"Version": raw["DatasetVersion"]} if "DatasetVersion" in raw else {}
     if "DatasetDOI" in raw:
         source["DOI"] = raw["DatasetDOI"]
@@ -78,7 +93,7 @@ def _description(settings: Settings, raw: dict[str, Any], name: str) -> dict[str
         "GeneratedBy": [{"Name": "bids-gan", "Version": __version__}],
         "SourceDatasets": [source or {"URL": _link(settings.bids_dir, settings.output_dir)}],
         "DatasetLinks": {name: _link(path, settings.output_dir) for name, path in links.items()},
-        "HowToAcknowledge": "See logs/CITATION.md for the methods text and its references.",
+        "HowToAcknowledge": acknowledge,
     }
     # derivatives of people's images stay under the terms of the images
     return {**description, **{key: raw[key] for key in ("License", "Authors") if key in raw}}

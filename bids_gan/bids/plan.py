@@ -15,14 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 from bids_gan.bids import queries
 from bids_gan.bids.acquisition import Fact, phase_encoding, readout_time
-from bids_gan.bids.anatomical import choose_t1w, reusable_brain_mask
+from bids_gan.bids.anatomical import choose_image, reusable_brain_mask
 from bids_gan.bids.preview import format_plan
 from bids_gan.settings import Settings
 
 if TYPE_CHECKING:
     from bids.layout import BIDSFile, BIDSLayout
 
-__all__ = ["DiffusionRun", "Plan", "SessionPlan", "T1wChoice", "format_plan", "make_plan"]
+__all__ = [
+    "DiffusionRun",
+    "Plan",
+    "Session",
+    "SessionPlan",
+    "T1wChoice",
+    "format_plan",
+    "make_plan",
+]
 
 #: a tensor has six unknowns beside S0
 MIN_WEIGHTED_VOLUMES = 6
@@ -66,19 +74,11 @@ class DiffusionRun:
 
 
 @dataclass(frozen=True)
-class SessionPlan:
+class Session:
     """One session of one person (``session`` is ``None`` in datasets without sessions)."""
 
     subject: str
     session: str | None
-    t1w: T1wChoice | None
-    dwi: tuple[DiffusionRun, ...] = ()
-    problems: tuple[str, ...] = ()
-    #: what the user should know: images left out, with the reason
-    notes: tuple[str, ...] = ()
-    #: mask of the T1w to use in place of computing one
-    brain_mask: Path | None = None
-    brain_mask_reason: str = "computed"
 
     @property
     def entities(self) -> dict[str, str]:
@@ -90,6 +90,20 @@ class SessionPlan:
     def label(self) -> str:
         """``sub-01`` or ``sub-01 ses-a``."""
         return f"sub-{self.subject}" + (f" ses-{self.session}" if self.session else "")
+
+
+@dataclass(frozen=True)
+class SessionPlan(Session):
+    """What is done with a session's T1w and diffusion runs."""
+
+    t1w: T1wChoice | None
+    dwi: tuple[DiffusionRun, ...] = ()
+    problems: tuple[str, ...] = ()
+    #: what the user should know: images left out, with the reason
+    notes: tuple[str, ...] = ()
+    #: mask of the T1w to use in place of computing one
+    brain_mask: Path | None = None
+    brain_mask_reason: str = "computed"
 
     @property
     def workflow_name(self) -> str:
@@ -139,8 +153,8 @@ def make_plan(layout: BIDSLayout, settings: Settings) -> Plan:
     problems: list[str] = []
     notes: list[str] = []
     for subject in queries.select_participants(settings):
-        t1w = _by_session(queries.find_images(layout, filters["t1w"], subject))
-        dwi = _by_session(queries.find_images(layout, filters["dwi"], subject))
+        t1w = queries.by_session(queries.find_images(layout, filters["t1w"], subject))
+        dwi = queries.by_session(queries.find_images(layout, filters["dwi"], subject))
         labels, absent = _sessions(settings, subject, {*t1w, *dwi})
         notes += absent
         for session in labels:
@@ -148,13 +162,6 @@ def make_plan(layout: BIDSLayout, settings: Settings) -> Plan:
             sessions.append(planned)
             problems += stops
     return Plan(settings.bids_dir, tuple(sessions), tuple(problems), tuple(notes))
-
-
-def _by_session(images: list[BIDSFile]) -> dict[str | None, list[BIDSFile]]:
-    grouped: dict[str | None, list[BIDSFile]] = {}
-    for image in images:
-        grouped.setdefault(image.get_entities().get("session"), []).append(image)
-    return grouped
 
 
 def _sessions(
@@ -226,7 +233,7 @@ def _t1w(
     own = session in by_session
     source = session if own else min(by_session, key=lambda label: label or "")
     candidates = {Path(image.path): image.get_entities() for image in by_session[source]}
-    path, reason, others = choose_t1w(candidates)
+    path, reason, others = choose_image(candidates)
     if not own:
         where = f"ses-{source}" if source else "the person's folder without session"
         reason = f"borrowed from {where}, since this session has none ({reason})"

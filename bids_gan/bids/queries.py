@@ -147,6 +147,14 @@ def find_images(layout: BIDSLayout, query: dict[str, Any], subject: str) -> list
     return sorted(found, key=lambda image: image.path)
 
 
+def by_session(images: list[BIDSFile]) -> dict[str | None, list[BIDSFile]]:
+    """Images by the label of their session, ``None`` for those without."""
+    grouped: dict[str | None, list[BIDSFile]] = {}
+    for image in images:
+        grouped.setdefault(image.get_entities().get("session"), []).append(image)
+    return grouped
+
+
 def nearest(layout: BIDSLayout, image: BIDSFile, extension: str) -> Path | None:
     """File with the same name and another extension, or the closest that applies (inheritance)."""
     path = layout.get_nearest(image.path, extension=extension, suffix="dwi")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bids_gan import __version__
+from bids_gan.cli import impute
 from bids_gan.errors import BidsGanError
 
 
@@ -135,6 +136,10 @@ def get_parser() -> argparse.ArgumentParser:
     memory.add_argument("--batch", type=int, default=None, help="instead of the recipe's")
     memory.add_argument("--memory-gb", type=float, default=None, help="say what fits into it")
     _add_precision(memory)
+
+    imputation = impute.add_parser(commands)
+    _add_precision(imputation)
+    _add_device(imputation)
 
     commands.add_parser("list", help="released models")
     show = commands.add_parser("show", help="print a model's card")
@@ -358,6 +363,11 @@ def _plan_memory(options: argparse.Namespace) -> int:
     return 0
 
 
+def _impute(options: argparse.Namespace) -> int:
+    with _processes(options) as device:
+        return impute.run(options, device)
+
+
 def _list(options: argparse.Namespace) -> int:
     from bids_gan.models.registry import released_cards
 
@@ -381,6 +391,7 @@ COMMANDS = {
     "evaluate": _evaluate,
     "tiling": _tiling,
     "plan-memory": _plan_memory,
+    "impute": _impute,
     "list": _list,
     "show": _show,
 }

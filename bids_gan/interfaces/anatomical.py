@@ -92,7 +92,12 @@ class Synthesise(SimpleInterface):
         from bids_gan.gan.inference import choose_precision
         from bids_gan.models.registry import load_model, read_card
         from bids_gan.synthesis.device import choose_device
-        from bids_gan.synthesis.generate import appearance, out_of_distribution, synthesise
+        from bids_gan.synthesis.generate import (
+            appearance,
+            out_of_distribution,
+            provenance,
+            synthesise,
+        )
 
         folder = Path(runtime.cwd)
         anatomy = load_anatomy(Path(self.inputs.anatomy))
@@ -117,13 +122,7 @@ class Synthesise(SimpleInterface):
         features = appearance(anatomy)
         seen = card.text.get("RangeSeen", {})
         record = {
-            "Model": card.name,
-            "ModelVersion": card.version,
-            "WeightsSHA256": card.sha256,
-            "Targets": card.text.get("Targets", "not recorded"),
-            "Device": device,
-            "Precision": precision,
-            "NotForDiagnosis": True,
+            **provenance(card, device, precision),
             "Appearance": features,
             "OutOfDistribution": out_of_distribution(features, seen) if seen else None,
         }

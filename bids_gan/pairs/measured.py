@@ -20,6 +20,8 @@ from bids_gan.synthesis.generate import appearance
 
 #: border around the brain, mm
 MARGIN = 4.0
+#: divided by their bias field and level in white matter
+MAGNETIC_RESONANCE = ("T1w", "T2w", "PDw", "FLAIR")
 #: slices this much thicker than the pixels are supervised at their centres only
 THICK = 2.0
 
@@ -188,8 +190,8 @@ def in_units(
     Parameters
     ----------
     target : str
-        T2w is divided by its bias field and white-matter level, FDG by the mean of the cerebellum;
-        FA and CT have units of their own.
+        T1w, T2w, PDw and FLAIR are divided by their bias field and white-matter level, FDG by the
+        mean of the cerebellum; FA and CT have units of their own.
     data : (I, J, K) array
     affine : (4, 4) array
     anatomy : Anatomy
@@ -207,7 +209,7 @@ def in_units(
     DataError
         When the image does not show the tissue that gives its unit.
     """
-    if target not in ("T2w", "FDG"):
+    if target not in (*MAGNETIC_RESONANCE, "FDG"):
         return data
 
     def share(where: np.ndarray) -> np.ndarray:
@@ -215,7 +217,7 @@ def in_units(
         values = np.asarray(where, np.float32)
         return resample(values, anatomy.affine, data.shape, affine, target_to_source=image_to_t1w)
 
-    if target == "T2w":
+    if target != "FDG":
         data = data / bias_field(data, share(anatomy.mask) > 0.5, affine)
         inside, tissue = share(anatomy.white * (anatomy.tissue == WHITE)) > 0.9, "white matter"
         level = np.median(data[inside]) if inside.any() else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -169,6 +169,19 @@ def field_of_view(card: Card) -> int | None:
     """
     whole = card.network.get("kind") not in ("resnet", "unit")
     return None if whole else card.text["Recipe"]["data"]["patch"]
+
+
+def provenance(card: Card, device: str, precision: str) -> dict[str, Any]:
+    """What the sidecar of a synthetic image says of how it was made."""
+    return {
+        "Model": card.name,
+        "ModelVersion": card.version,
+        "WeightsSHA256": card.sha256,
+        "Targets": card.text.get("Targets", "not recorded"),
+        "Device": device,
+        "Precision": precision,
+        "NotForDiagnosis": True,
+    }
 
 
 def appearance(anatomy: Anatomy) -> dict[str, float]:

@@ -5,7 +5,7 @@ import json
 import pytest
 from bids_tree import image
 
-from bids_gan.bids.anatomical import choose_t1w, reusable_brain_mask
+from bids_gan.bids.anatomical import choose_image, reusable_brain_mask
 
 ISOTROPIC = (1.0, 1.0, 1.0)
 
@@ -19,7 +19,7 @@ def choose(tmp_path, candidates):
         else:
             image(zooms=zooms).to_filename(path)
         images[path] = entities
-    path, reason, others = choose_t1w(images)
+    path, reason, others = choose_image(images)
     return path.name, reason, [other.name for other in others]
 
 

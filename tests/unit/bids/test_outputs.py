@@ -105,7 +105,7 @@ def test_no_name_leaves_the_folder(entities):
 def test_every_entry_is_described():
     for key, spec in outputs().items():
         assert spec["description"].endswith("."), key
-        assert spec["scope"] in ("session", "run", "dataset", "report"), key
+        assert spec["scope"] in ("session", "run", "dataset", "report", "impute"), key
         is_synthetic = "synth" in spec["pattern"].split("desc-")[-1]
         assert spec.get("synthetic", False) == is_synthetic, key
 
@@ -205,7 +205,7 @@ def write_all(settings, plan):
     """Write everything that `expected_outputs` names, with as little in it as will do."""
     rows = {"bval": "0 1000 1000\n", "bvec": "0 1 0\n" * 3}
     for key, spec in outputs().items():
-        if key == "fieldmap_rejected" or spec["scope"] == "report":
+        if key == "fieldmap_rejected" or spec["scope"] in ("report", "impute"):
             continue
         units = {
             "session": [plan.entities],

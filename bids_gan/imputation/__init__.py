@@ -1,0 +1,1 @@
+"""Missing contrasts of a BIDS dataset, made by a CollaGAN from those that are there."""
