@@ -61,14 +61,14 @@ def tiled(
     total, weights = None, torch.zeros(x.shape[2:], device=x.device)
     for corner in itertools.product(*(tile_starts(n, tile, overlap) for n in x.shape[2:])):
         box = (..., *(slice(a, a + tile) for a in corner))
-        if x[box].any():
+        content = bool(x[box].any())
+        if content or total is None:  # the first one tells how many channels there are
             y = network(x[box]).float()
-            if total is None:
-                total = y.new_zeros(*y.shape[:2], *x.shape[2:])
+        if total is None:
+            total = y.new_zeros(*y.shape[:2], *x.shape[2:])
+        if content:
             total[box] += y * weight
             weights[box] += weight
-    if total is None:
-        raise ValueError("the volume is empty")
     total /= torch.where(weights > 0, weights, 1)
     return total[(..., *(slice(n) for n in size))]
 

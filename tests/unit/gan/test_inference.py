@@ -136,3 +136,14 @@ def test_a_network_of_slices_runs_over_volumes_with_tiles_or_without():
     other = run_network(flat, changed, "fp32", neighbours=1)
     differs = (other - whole).abs().amax(dim=(0, 1, 2)) > 1e-6
     assert differs.tolist() == [False, False, True, True, True, False]
+
+
+def test_empty_slices_of_a_volume_are_zero():
+    torch.manual_seed(0)
+    network = torch.nn.Conv2d(1, 3, 3, padding=1).requires_grad_(False)
+    volume = torch.zeros(1, 1, 12, 12, 40)
+    volume[..., 35:] = 1
+    image = infer(network, volume, tile=8)
+    assert image.shape == (1, 3, 12, 12, 40)
+    assert (image[..., :32] == 0).all()
+    assert (image[..., 35:] != 0).any()
