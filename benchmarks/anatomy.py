@@ -1,6 +1,7 @@
 """Anatomy network: overlap with simulated truth, and with a registered template on real people.
 
     python benchmarks/anatomy.py --simulated DATASET --real BIDS_DIR [BIDS_DIR ...]
+    python benchmarks/anatomy.py --validation LABELMAPS --model RUN/anatomy.json
 
 DATASET was written by ``bids-gan-model simulate`` from label maps that the network never saw, with
 contrasts by physics, while the network learnt from random ones.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nibabel as nib
 import numpy as np
@@ -20,7 +22,10 @@ from bids_gan.anatomy.prepare import UPPER_PART, prepare_t1w
 from bids_gan.anatomy.segment import ALL_WHITE, STRUCTURES, brain_of, find_structures
 from bids_gan.anatomy.template import template_white
 from bids_gan.geometry import resample
-from bids_gan.models.registry import find_card, load_model
+from bids_gan.models.data import Folders, training_data
+from bids_gan.models.methods import make_method
+from bids_gan.models.recipe import read_recipe
+from bids_gan.models.registry import find_card, load_model, load_network
 from bids_gan.pairs.template import warp_templates
 from bids_gan.simulate.labels import RIGHT_TO_LEFT, class_table
 from bids_gan.synthesis.generate import crop_to_brain
@@ -72,13 +77,28 @@ def real(folder: Path, network) -> None:
         )
 
 
+def validation(label_maps: Path, model: str) -> None:
+    """Numbers by which releases are chosen: of the recipe's validation heads, random contrasts."""
+    recipe = read_recipe("anatomy")
+    network = load_network(find_card(model)).eval()
+    method = make_method(network, recipe)
+    with TemporaryDirectory() as cache:
+        _, batches = training_data(recipe, Folders(label_maps=label_maps), Path(cache))
+        scores = [method.score(network, batch) for batch in batches()]
+    for name in scores[0]:
+        print(f"validation {name}: {np.mean([score[name] for score in scores]):.3f}")
+
+
 def main() -> None:
-    """Print both tables."""
+    """Print what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--simulated", type=Path, help="dataset of `bids-gan-model simulate`")
     parser.add_argument("--real", type=Path, nargs="*", default=[], help="BIDS datasets")
+    parser.add_argument("--validation", type=Path, help="folder of whole-head label maps")
     parser.add_argument("--model", default="anatomy")
     options = parser.parse_args()
+    if options.validation:
+        validation(options.validation, options.model)
     network = load_model(find_card(options.model)).network
     if options.simulated:
         simulated(options.simulated, network)

@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 
 SCALE = 0.27  # of an MNI brain
+WHITE, GREY, FLUID = 2, 3, 4
 MIDDLE = np.array([28, 33, 26])
 _BALLS = {
     2: [((24, -20, 20), 36), ((0, 0, 20), 22)],
@@ -38,6 +39,15 @@ def head_map() -> np.ndarray:
             for side in (1, -1):
                 labels[distance(np.array(centre) * (side, 1, 1), radius) <= 1] = label
     labels[distance((0, 90, -30), 14) <= 1] = 506
+    return labels
+
+
+def nested_tissues() -> np.ndarray:
+    """(40, 40, 40) int16: white matter around a ventricle, in cortex."""
+    labels = np.zeros((40, 40, 40), np.int16)
+    labels[4:36, 4:36, 4:36] = GREY
+    labels[8:32, 8:32, 8:32] = WHITE
+    labels[18:22, 18:22, 18:22] = FLUID
     return labels
 
 

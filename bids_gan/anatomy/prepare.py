@@ -13,6 +13,7 @@ from bids_gan.anatomy.segment import (
     CEREBRAL_WHITE,
     CORTICAL_GREY,
     CSF,
+    FEWEST_VOXELS,
     STRUCTURES,
     WHITE,
     brain_of,
@@ -35,8 +36,6 @@ SPACING = 1.0
 UPPER_PART = (..., slice(-200, None))
 #: around the brain, that the second look at it takes in; voxels
 MARGIN = 24
-#: a structure of fewer voxels was not found
-FEWEST_VOXELS = 1000
 #: volume of what is not zero in an image without skull, ml
 STRIPPED_ML = (700, 2200)
 

@@ -25,6 +25,8 @@ CORTICAL_GREY, CEREBRAL_WHITE = 2, 4
 CEREBELLUM = (5, 6)
 #: with the brainstem, which is mostly white matter
 ALL_WHITE = (4, 6, 7)
+#: a structure of fewer voxels was not found
+FEWEST_VOXELS = 1000
 
 
 def find_structures(
@@ -57,7 +59,7 @@ def find_structures(
 def most_likely(scores: np.ndarray) -> np.ndarray:
     """Index (I, J, K) uint8 of the greatest of (C, I, J, K) scores, the first one of equals.
 
-    A pass over one class at a time takes a fifth of the time of ``argmax`` over all.
+    One class at a time: ``argmax`` along the first axis jumps through memory.
     """
     best = scores[0].copy()
     winner = np.zeros(best.shape, np.uint8)

@@ -58,15 +58,15 @@ def tiled(
     size = x.shape[2:]
     x = F.pad(x, [end for n in reversed(size) for end in (0, max(tile - n, 0))])
     weight = blending_weight(tile, len(size)).to(x.device)
+    starts = (tile_starts(n, tile, overlap) for n in x.shape[2:])
+    boxes = [(..., *(slice(a, a + tile) for a in corner)) for corner in itertools.product(*starts)]
+    filled = [box for box in boxes if x[box].any()]
     total, weights = None, torch.zeros(x.shape[2:], device=x.device)
-    for corner in itertools.product(*(tile_starts(n, tile, overlap) for n in x.shape[2:])):
-        box = (..., *(slice(a, a + tile) for a in corner))
-        content = bool(x[box].any())
-        if content or total is None:  # the first one tells how many channels there are
-            y = network(x[box]).float()
+    for box in filled or boxes[:1]:  # one at least tells how many channels there are
+        y = network(x[box]).float()
         if total is None:
             total = y.new_zeros(*y.shape[:2], *x.shape[2:])
-        if content:
+        if filled:
             total[box] += y * weight
             weights[box] += weight
     total /= torch.where(weights > 0, weights, 1)

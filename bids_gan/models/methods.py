@@ -120,6 +120,16 @@ def _progressive(network: nn.Module, recipe: dict) -> ProgressiveGAN:
     return _build(ProgressiveGAN, recipe, network, critic, *stages, **_image(recipe))
 
 
+def _dual_stage(network: nn.Module, recipe: dict) -> DualStageGAN:
+    widths, steps = recipe["network"]["widths"], recipe["training"]["steps"]
+    critic = ProgressiveCritic(widths, network.classes, _dimensions(recipe))
+    discriminator = _critic(PatchDiscriminator, recipe, network.classes + 1)
+    # the last size is the hardest: three shares of the steps, one for each of the others
+    stage_steps = steps / (len(widths) + 2)
+    stages = (len(widths), stage_steps)
+    return _build(DualStageGAN, recipe, network, critic, discriminator, *stages, **_image(recipe))
+
+
 def _build(kind: type, recipe: dict, *parts, **given) -> Method:
     """Method of its parts, of what other tables give, and of the choices in [options]."""
     defaults = {
@@ -140,16 +150,6 @@ def _build(kind: type, recipe: dict, *parts, **given) -> Method:
         return kind(*parts, **given, **options)
     except ValueError as error:
         raise UsageError(f"{place}: {error}") from None
-
-
-def _dual_stage(network: nn.Module, recipe: dict) -> DualStageGAN:
-    widths, steps = recipe["network"]["widths"], recipe["training"]["steps"]
-    critic = ProgressiveCritic(widths, network.classes, _dimensions(recipe))
-    discriminator = _critic(PatchDiscriminator, recipe, network.classes + 1)
-    # the last size is the hardest: three shares of the steps, one for each of the others
-    stage_steps = steps / (len(widths) + 2)
-    stages = (len(widths), stage_steps)
-    return _build(DualStageGAN, recipe, network, critic, discriminator, *stages, **_image(recipe))
 
 
 def _learning_rate(recipe: dict) -> dict:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bids_gan.anatomy.segment import CEREBELLUM
+from bids_gan.anatomy.segment import CEREBELLUM, FEWEST_VOXELS
 from bids_gan.errors import DataError
 from bids_gan.gan.inference import run_network
 from bids_gan.geometry import box_affine, box_around, resample
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 #: border around the brain, voxels
 MARGIN = 4
-#: a structure of fewer voxels gives no unit
-FEWEST_VOXELS = 1000
 #: `reference` of an output -> structures whose mean is its unit
 REFERENCES = {"cerebellum": CEREBELLUM}
 

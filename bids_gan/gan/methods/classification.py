@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bids_gan.gan.losses.classification import class_cross_entropy
+from bids_gan.gan.methods.parts import adamw
 
 
 class Classification:
@@ -20,9 +21,7 @@ class Classification:
 
     def __init__(self, network: nn.Module, learning_rate: float = 1e-3):
         self.modules = {"generator": network}
-        self.optimisers = {
-            "generator": torch.optim.AdamW(network.parameters(), learning_rate, (0.9, 0.99))
-        }
+        self.optimisers = {"generator": adamw(network, learning_rate)}
 
     def losses(self, batch: dict[str, Tensor], step: int) -> dict[str, dict[str, Tensor]]:
         """Return the loss term; ``batch`` holds ``input`` and ``classes`` (N,) int64."""

@@ -16,7 +16,7 @@ from bids_gan.gan.heads import slice_profile, split_heads
 from bids_gan.gan.losses.adversarial import fool, judge
 from bids_gan.gan.losses.image import agreement, laplace_nll, masked_l1
 from bids_gan.gan.losses.terms import Example, Term, weighted
-from bids_gan.gan.methods.parts import panels
+from bids_gan.gan.methods.parts import adam, adamw, panels
 
 
 class Paired:
@@ -55,14 +55,10 @@ class Paired:
         self.adversarial_weight = adversarial_weight
         self.adversarial_start = adversarial_start
         self.modules = {"generator": generator}
-        self.optimisers = {
-            "generator": torch.optim.AdamW(generator.parameters(), learning_rate, (0.9, 0.99))
-        }
+        self.optimisers = {"generator": adamw(generator, learning_rate)}
         if discriminator is not None:
             self.modules["discriminator"] = discriminator
-            self.optimisers["discriminator"] = torch.optim.Adam(
-                discriminator.parameters(), 4e-4, (0.5, 0.999)
-            )
+            self.optimisers |= adam({"discriminator": discriminator}, 4e-4)
 
     def losses(self, batch: dict[str, Tensor], step: int) -> dict[str, dict[str, Tensor]]:
         """Return the loss terms of each module; the loop sums and descends them.

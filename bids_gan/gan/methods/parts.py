@@ -26,6 +26,11 @@ def adam(
     }
 
 
+def adamw(network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
+    """AdamW for a network that learns from what is known, judged by nobody or hardly so."""
+    return torch.optim.AdamW(network.parameters(), learning_rate, (0.9, 0.99))
+
+
 class ValidatedInTiles:
     """Validation of a method whose generator runs on cubes of the size of its training patches.
 

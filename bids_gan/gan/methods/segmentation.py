@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bids_gan.gan.losses.segmentation import dice_cross_entropy, dice_scores
+from bids_gan.gan.methods.parts import adamw
 
 
 class Segmentation:
@@ -20,9 +21,7 @@ class Segmentation:
 
     def __init__(self, network: nn.Module, learning_rate: float = 1e-3):
         self.modules = {"generator": network}
-        self.optimisers = {
-            "generator": torch.optim.AdamW(network.parameters(), learning_rate, (0.9, 0.99))
-        }
+        self.optimisers = {"generator": adamw(network, learning_rate)}
 
     def losses(self, batch: dict[str, Tensor], step: int) -> dict[str, dict[str, Tensor]]:
         """Return the loss terms; ``batch`` holds ``input`` and integer ``labels``."""

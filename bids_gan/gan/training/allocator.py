@@ -13,12 +13,15 @@ def keep_freed_memory() -> None:
     """Let this process reuse the memory of freed tensors instead of returning it to the system.
 
     Every training step asks for the same large tensors. glibc maps each anew, and the system
-    clears its pages, which takes up to a quarter of the processor's time. Other C libraries are
+    clears its pages (``benchmarks/allocator.py`` tells what that costs). Other C libraries are
     left as they are.
     """
-    if sys.platform != "linux":
-        return
-    library = ctypes.CDLL(None)
-    if hasattr(library, "gnu_get_libc_version"):
+    if is_glibc():
+        library = ctypes.CDLL(None)
         library.mallopt(_MMAP_MAX, 0)
         library.mallopt(_TRIM_THRESHOLD, -1)
+
+
+def is_glibc() -> bool:
+    """Whether this process runs on the GNU C library."""
+    return sys.platform == "linux" and hasattr(ctypes.CDLL(None), "gnu_get_libc_version")

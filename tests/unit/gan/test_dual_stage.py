@@ -2,14 +2,13 @@
 
 import pytest
 import torch
+from tiny import whole_and_resumed
 
 from bids_gan.gan.methods.dual_stage import DualStageGAN, drawn
 from bids_gan.gan.networks.dual_stage import DualStageGenerator
 from bids_gan.gan.networks.layers import one_hot
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
 from bids_gan.gan.networks.progressive_critic import ProgressiveCritic
-from bids_gan.gan.training.loop import train
-from bids_gan.gan.training.settings import TrainingSettings
 
 WIDTHS, CLASSES, SIZE = (4, 3, 2), 3, 16
 LAST = 11
@@ -99,22 +98,7 @@ def test_stages_learn_nothing_from_each_other():
 
 
 def test_resumed_in_the_middle_of_a_phase(tmp_path):
-    def run(folder, batches=batch, seed=0):
-        settings = TrainingSettings(
-            12, warmup=1, validate_every=100, checkpoint_every=5, preview_every=0,
-            precision="fp32", workers=0, average_decay=0.5,
-        )  # fmt: skip
-        return train(make(seed=seed), batches, lambda: [batch(99)], folder, settings)
-
-    def until_six(step):
-        if step == 6:
-            raise KeyboardInterrupt
-        return batch(step)
-
-    whole = run(tmp_path / "a")
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "b", until_six)
-    resumed = run(tmp_path / "b", seed=1)
+    whole, resumed = whole_and_resumed(lambda seed: make(seed=seed), batch, tmp_path)
     assert float(whole.shape.progress) == 2
     for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b)

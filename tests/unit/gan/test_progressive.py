@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny import whole_and_resumed
 
 from bids_gan.gan.methods.progressive import ProgressiveGAN, compare_people
 from bids_gan.gan.networks.equalised import BatchDeviation, Equalised, PixelNorm
@@ -12,8 +13,6 @@ from bids_gan.gan.networks.progressive import (
     stage_and_share,
 )
 from bids_gan.gan.networks.progressive_critic import ProgressiveCritic
-from bids_gan.gan.training.loop import train
-from bids_gan.gan.training.settings import TrainingSettings
 
 WIDTHS = (4, 3, 2)
 
@@ -113,22 +112,7 @@ def test_each_network_learns_from_its_own_loss_alone(step):
 
 
 def test_resumed_in_the_middle_of_a_phase(tmp_path):
-    def run(folder, batches=batch):
-        settings = TrainingSettings(
-            12, warmup=1, validate_every=100, checkpoint_every=5, preview_every=0,
-            precision="fp32", workers=0, average_decay=0.5,
-        )  # fmt: skip
-        return train(make(), batches, lambda: [batch(99)], folder, settings)
-
-    def until_six(step):
-        if step == 6:
-            raise KeyboardInterrupt
-        return batch(step)
-
-    whole = run(tmp_path / "a")
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "b", until_six)
-    resumed = run(tmp_path / "b")
+    whole, resumed = whole_and_resumed(lambda seed: make(), batch, tmp_path)
     assert float(whole.progress) == 2
     for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 import torch.nn.functional as F
 
 from bids_gan.gan.methods.paired import Paired
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
+from bids_gan.gan.training.loop import train
 from bids_gan.gan.training.settings import TrainingSettings
 
 
@@ -85,3 +88,33 @@ def settings(steps, **changes):
 def assert_same(a, b):
     for name, value in a.state_dict().items():
         assert torch.equal(value, b.state_dict()[name]), name
+
+
+def whole_and_resumed(make, batch, folder):
+    """Generators of twelve steps in one go, and of twelve that were killed in the seventh.
+
+    Parameters
+    ----------
+    make : callable
+        Seed -> method; the run that goes on begins with other weights, which must not count.
+    batch : callable
+        Step -> batch.
+    folder : Path
+    """
+    settings = TrainingSettings(
+        12, warmup=1, validate_every=100, checkpoint_every=5, preview_every=0,
+        precision="fp32", workers=0, average_decay=0.5,
+    )  # fmt: skip
+
+    def run(name, batches, seed):
+        return train(make(seed), batches, lambda: [batch(99)], folder / name, settings)
+
+    def until_six(step):
+        if step == 6:
+            raise KeyboardInterrupt
+        return batch(step)
+
+    whole = run("whole", batch, 0)
+    with contextlib.suppress(KeyboardInterrupt):
+        run("killed", until_six, 0)
+    return whole, run("killed", batch, 1)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from head_map import FLUID, GREY, WHITE, nested_tissues
 
 from bids_gan.gan.losses.physical import epi_difference
 from bids_gan.simulate.composition import LESION
@@ -10,16 +11,6 @@ from bids_gan.simulate.contrasts import ContrastPatches, random_lesion
 from bids_gan.simulate.physics import protocol_contrasts
 
 KINDS = ("T1w", "T2w", "PDw", "FLAIR")
-WHITE, GREY, FLUID = 2, 3, 4
-
-
-def head():
-    """White matter around a ventricle, in cortex."""
-    labels = np.zeros((40, 40, 40), np.int16)
-    labels[4:36, 4:36, 4:36] = GREY
-    labels[8:32, 8:32, 8:32] = WHITE
-    labels[18:22, 18:22, 18:22] = FLUID
-    return labels
 
 
 def test_contrasts_are_those_of_their_names():
@@ -43,18 +34,18 @@ def test_protocol_is_fixed_and_people_differ():
 
 
 def test_patches_are_aligned_and_zero_outside_the_mask():
-    batch = ContrastPatches([head()], 16, 2, KINDS).batch(0)
+    batch = ContrastPatches([nested_tissues()], 16, 2, KINDS).batch(0)
     assert batch["contrasts"].shape == (2, 4, 16, 16, 16)
     assert batch["contrasts"].dtype == torch.float32
     assert not (batch["contrasts"] * (1 - batch["mask"])).any()
     assert "lesion" not in batch
-    again = ContrastPatches([head()], 16, 2, KINDS).batch(0)
+    again = ContrastPatches([nested_tissues()], 16, 2, KINDS).batch(0)
     assert all(torch.equal(batch[key], again[key]) for key in batch)
 
 
 def test_lesion_is_bright_in_flair_and_not_in_the_labels():
-    patches = ContrastPatches([head()], 24, 1, ["FLAIR"], lesions=1.0)
-    labels = torch.as_tensor(head())[8:32, 8:32, 8:32].long()
+    patches = ContrastPatches([nested_tissues()], 24, 1, ["FLAIR"], lesions=1.0)
+    labels = torch.as_tensor(nested_tissues())[8:32, 8:32, 8:32].long()
     found = patches.render(labels, np.random.default_rng(1))
     lesion = found["lesion"][0] > 0
     white = (labels == WHITE) & ~lesion
@@ -65,13 +56,15 @@ def test_lesion_is_bright_in_flair_and_not_in_the_labels():
 
 
 def test_share_of_people_with_lesions_is_the_one_asked_for():
-    patches = ContrastPatches([head()], 16, 40, ["FLAIR"], lesions=0.3)
+    patches = ContrastPatches([nested_tissues()], 16, 40, ["FLAIR"], lesions=0.3)
     lesions = patches.batch(0)["lesion"].flatten(1).any(1)
     assert 0.1 < lesions.float().mean() < 0.5
 
 
 def test_echo_planar_readout_is_the_last_contrast_displaced_back_to_front():
-    patches = ContrastPatches([head()], 24, 2, ["T1w", "b0"], epi_shift_mm=6.0, spacing=1.5)
+    patches = ContrastPatches(
+        [nested_tissues()], 24, 2, ["T1w", "b0"], epi_shift_mm=6.0, spacing=1.5
+    )
     batch = patches.batch(0)
     mask, shift, acquired = batch["mask"], batch["shift"], batch["acquired"]
     largest = shift.abs().amax((1, 2, 3, 4))
@@ -85,11 +78,11 @@ def test_echo_planar_readout_is_the_last_contrast_displaced_back_to_front():
         epi_difference(t1w, acquired, mask, shift),
     ):
         assert other > 3 * explained
-    assert "acquired" not in ContrastPatches([head()], 16, 1, KINDS).batch(0)
+    assert "acquired" not in ContrastPatches([nested_tissues()], 16, 1, KINDS).batch(0)
 
 
 def test_lesions_are_within_white_matter_and_of_the_size_asked_for():
-    labels = torch.as_tensor(head()).long()
+    labels = torch.as_tensor(nested_tissues()).long()
     for seed in range(5):
         lesion = random_lesion(labels, np.random.default_rng(seed))
         assert (labels[lesion] == WHITE).all()

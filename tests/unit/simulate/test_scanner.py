@@ -3,22 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from head_map import FLUID, GREY, WHITE, nested_tissues
 
 from bids_gan.simulate.physics import Pulses
 from bids_gan.simulate.scanner import ScannedBrains, Scanner, ScannerPatches
 
-WHITE, GREY, FLUID = 2, 3, 4
 MPRAGE = Pulses("MPRAGE", 2.3, 0.003, 0.9, 9, 0.007, 176)
 SPGR = Pulses("SPGR", 0.022, 0.0092, flip=30)
-
-
-def head():
-    """White matter around a ventricle, in cortex."""
-    labels = np.zeros((40, 40, 40), np.int16)
-    labels[4:36, 4:36, 4:36] = GREY
-    labels[8:32, 8:32, 8:32] = WHITE
-    labels[18:22, 18:22, 18:22] = FLUID
-    return labels
 
 
 def test_contrast_is_that_of_the_protocol():
@@ -46,10 +37,12 @@ def test_person_is_the_same_in_both_scanners():
 @pytest.mark.parametrize("seed", range(3))
 def test_equal_scanners_give_equal_images_but_for_noise(seed):
     still = Scanner(3.0, MPRAGE, slice_mm=1.5)
-    first, second = ScannerPatches([head()], 16, 1, [still, still], seed).batch(0)["contrasts"][0]
+    patches = ScannerPatches([nested_tissues()], 16, 1, [still, still], seed)
+    first, second = patches.batch(0)["contrasts"][0]
     assert torch.equal(first, second)
     noisy = Scanner(3.0, MPRAGE, slice_mm=1.5, noise=0.1)
-    first, second = ScannerPatches([head()], 16, 1, [still, noisy], seed).batch(0)["contrasts"][0]
+    patches = ScannerPatches([nested_tissues()], 16, 1, [still, noisy], seed)
+    first, second = patches.batch(0)["contrasts"][0]
     assert (first - second).abs().max() > 0.05
 
 
@@ -74,7 +67,7 @@ def test_noise_coil_and_slices_are_as_strong_as_said():
 
 def test_whole_brains_are_in_the_middle():
     scanners = [Scanner(3.0, MPRAGE), Scanner(1.5, SPGR)]
-    batch = ScannedBrains([head()], 48, 1, scanners).batch(0)
+    batch = ScannedBrains([nested_tissues()], 48, 1, scanners).batch(0)
     assert batch["contrasts"].shape == (1, 2, 48, 48, 48)
     assert not (batch["contrasts"] * (1 - batch["mask"])).any()
     # all of it is there
