@@ -23,7 +23,7 @@ def row(what: str, predicted: int, measured: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("recipes", nargs="*", default=["t1w-to-fa", "t1w-to-t2w", "pix2pix-fa"])
+    parser.add_argument("recipes", nargs="*", default=["t1w-to-fa", "t1w-to-t2w", "pix2pix"])
     print("| | predicted MiB | measured MiB | |\n|---|---|---|---|")
     for name in parser.parse_args().recipes:
         recipe = read_recipe(name)

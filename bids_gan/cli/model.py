@@ -68,6 +68,11 @@ def get_parser() -> argparse.ArgumentParser:
         "--minutes", type=float, default=None, help="wall time to train for instead of steps"
     )
     train.add_argument("--start", help="model whose weights to begin with, as far as they fit")
+    train.add_argument(
+        "--baseline",
+        choices=("pix2pix", "cyclegan"),
+        help="train this classical GAN on the recipe's data instead, to compare with",
+    )
     _add_device(train)
 
     finetune = commands.add_parser(
@@ -205,12 +210,16 @@ def _processes(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _train(options: argparse.Namespace) -> int:
+    from bids_gan.models.baseline import baseline_of
     from bids_gan.models.data import Folders
     from bids_gan.models.recipe import read_recipe, run_recipe
 
+    recipe = read_recipe(options.recipe)
+    if options.baseline:
+        recipe = baseline_of(recipe, options.baseline)
     with _processes(options) as device:
         card = run_recipe(
-            read_recipe(options.recipe),
+            recipe,
             Folders(options.data, options.label_maps),
             options.output,
             steps=options.steps,

@@ -22,7 +22,6 @@ from bids_gan.gan.training.contrasts import (
     with_classes,
 )
 from bids_gan.gan.training.pairs import PairPatches, Person
-from bids_gan.gan.training.unpaired import UnpairedPatches
 from bids_gan.pairs.store import find_pair, read_summary
 from bids_gan.simulate.attenuation import hounsfield_table
 from bids_gan.simulate.contrasts import ContrastPatches, WholeBrains
@@ -168,17 +167,22 @@ def _pairs(recipe: dict, folder: Path, cache: Path) -> Source:
     def people(group: str) -> list[Person]:
         return [_person(folder, label, unit, cache) for label in recipe["people"][group]]
 
+    def patches(seed: int) -> Batches:
+        return PairPatches(seen, options["patch"], options["batch"], seed, position).batch
+
     unit = recipe["output"].get("unit", 1)
     options = recipe["data"]
     position = "position" in recipe["inputs"]
-    sampling = (options["patch"], options["batch"], recipe["seed"], position)
-    seen = people("train")
+    seen, unseen = people("train"), people("validation")
+    return _as_seen(recipe, patches), lambda: (person.whole(position) for person in unseen)
+
+
+def _as_seen(recipe: dict, pairs: Callable[[int], Batches]) -> Batches:
+    """Pairs of the recipe's seed, or their sources and targets apart if its method sees none."""
+    seed = recipe["seed"]
     if recipe["method"] in UNPAIRED:
-        patches = UnpairedPatches(seen, seen, *sampling)
-    else:
-        patches = PairPatches(seen, *sampling)
-    unseen = people("validation")
-    return patches.batch, lambda: (person.whole(position) for person in unseen)
+        return unrelated(pairs(seed), pairs(seed + 2))
+    return pairs(seed)
 
 
 def _person(folder: Path, label: str, unit: float, cache: Path) -> Person:
@@ -214,8 +218,12 @@ def _classes(recipe: dict, folder: Path) -> Source:
 
 def _simulated(recipe: dict, folder: Path) -> Source:
     options, seed, simulation = recipe["data"], recipe["seed"], recipe["simulation"]
+    if "scanners" in simulation:
+        return _between_scanners(recipe, folder)
     if "contrasts" in simulation:  # of one protocol, in place of any T1w and a fixed target
-        return aligned(_seen(recipe, folder)), _unseen(recipe, folder, aligned)
+        maps = _maps(recipe, folder, "train")
+        pairs = _as_seen(recipe, lambda seed: aligned(_contrasts(recipe, maps, seed=seed).batch))
+        return pairs, _unseen(recipe, folder, aligned)
     kind = {
         "target": SIMULATED[recipe["target"]]() / recipe["output"].get("unit", 1),
         "blur_mm": simulation["blur_mm"],
@@ -223,9 +231,12 @@ def _simulated(recipe: dict, folder: Path) -> Source:
         "position": "position" in recipe["inputs"],
     }
     train = _maps(recipe, folder, "train")
-    patches = SimulatedPairs(train, options["patch"], options["batch"], seed=seed, **kind)
+
+    def patches(seed: int) -> Batches:
+        return SimulatedPairs(train, options["patch"], options["batch"], seed=seed, **kind).batch
+
     unseen = SimulatedPairs(_maps(recipe, folder, "validation"), 96, 1, seed=seed + 1, **kind)
-    return patches.batch, lambda: (unseen.batch(step) for step in range(VALIDATION_PATCHES))
+    return _as_seen(recipe, patches), lambda: map(unseen.batch, range(VALIDATION_PATCHES))
 
 
 def scanners(recipe: dict) -> tuple[Scanner, Scanner]:
@@ -270,6 +281,11 @@ def people_by_scanner(recipe: dict) -> tuple[list[str], list[str]]:
 
 def _between_scanners(recipe: dict, folder: Path) -> Source:
     """Some people in the scanner of the source, others in that of the target."""
+    if recipe["method"] not in UNPAIRED:
+        raise UsageError(
+            f"recipe {recipe['name']}: nobody was in both scanners, so there are no pairs for "
+            f"method {recipe['method']}; accepted are {', '.join(UNPAIRED)}"
+        )
     both, patch, batch = scanners(recipe), recipe["data"]["patch"], recipe["data"]["batch"]
     seed = recipe["seed"]
     sources, targets = (
@@ -277,17 +293,8 @@ def _between_scanners(recipe: dict, folder: Path) -> Source:
         for people, s in zip(people_by_scanner(recipe), (seed, seed + 2), strict=True)
     )
     unseen = ScannerPatches(_maps(recipe, folder, "validation"), patch, 1, both, seed + 1)
-    pairs = aligned(unseen.batch)
-    return unrelated(sources.batch, targets.batch), lambda: map(pairs, range(VALIDATION_PATCHES))
-
-
-def _unpaired(recipe: dict, folder: Path) -> Source:
-    """Source of some patches, target of others: the first two contrasts."""
-    if "scanners" in recipe["simulation"]:
-        return _between_scanners(recipe, folder)
-    maps, seed = _maps(recipe, folder, "train"), recipe["seed"]
-    sources, targets = (_contrasts(recipe, maps, seed=s).batch for s in (seed, seed + 2))
-    return unrelated(sources, targets), _unseen(recipe, folder, aligned)
+    patches = unrelated(aligned(sources.batch), aligned(targets.batch))
+    return patches, lambda: map(aligned(unseen.batch), range(VALIDATION_PATCHES))
 
 
 def _one_of_each(recipe: dict, folder: Path) -> Source:
@@ -368,8 +375,6 @@ def _one(folder: Path, pattern: str) -> Path:
 SIMULATIONS: dict[str, Callable[[dict, Path], Source]] = {
     "segmentation": _classes,
     "classification": _with_lesion_or_without,
-    "cyclegan": _unpaired,
-    "unit": _unpaired,
     "stargan": _one_of_each,
     "collagan": _subsets,
     "constrained-autoencoder": _images,

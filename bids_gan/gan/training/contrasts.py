@@ -75,13 +75,13 @@ def random_subsets(contrasts: Batches, seed: int) -> Batches:
     return batch
 
 
-def unrelated(contrasts: Batches, others: Batches) -> Batches:
-    """The first contrast of some patches, the second of others.
+def unrelated(pairs: Batches, others: Batches) -> Batches:
+    """The source of some pairs, the target of others: nothing says which belongs to which.
 
     Parameters
     ----------
-    contrasts, others : callable
-        Step -> ``contrasts`` (N, K, ...), ``mask`` (N, 1, ...) and :data:`OF_PEOPLE`, drawn
+    pairs, others : callable
+        Step -> ``input``, ``target``, ``mask`` (N, 1, ...) and :data:`OF_PEOPLE`, drawn
         independently.
 
     Returns
@@ -92,12 +92,12 @@ def unrelated(contrasts: Batches, others: Batches) -> Batches:
     """
 
     def batch(step: int) -> dict[str, Tensor]:
-        source, target = contrasts(step), others(step)
+        source, target = pairs(step), others(step)
         return {
-            "input": source["contrasts"][:, :1],
+            "input": source["input"],
             "mask": source["mask"],
             **_of_people(source),
-            "target": target["contrasts"][:, 1:2],
+            "target": target["target"],
             "target_mask": target["mask"],
         }
 

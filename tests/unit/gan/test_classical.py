@@ -10,10 +10,10 @@ from bids_gan.gan.methods.cyclegan import CycleGAN, ReplayPool
 from bids_gan.gan.methods.pix2pix import Pix2Pix
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
 from bids_gan.gan.networks.resnet import ResNetGenerator
+from bids_gan.gan.training.contrasts import unrelated
 from bids_gan.gan.training.loop import train
 from bids_gan.gan.training.pairs import PairPatches, Person
 from bids_gan.gan.training.settings import TrainingSettings
-from bids_gan.gan.training.unpaired import UnpairedPatches
 
 PATCH = 12
 
@@ -164,11 +164,19 @@ def shuffled(people):
     ]
 
 
+def patches(people, size, batch, seed=0):
+    return PairPatches(people, size, batch, seed, position=False).batch
+
+
+def unpaired_patches(sources, targets, size, batch):
+    return unrelated(patches(sources, size, batch), patches(targets, size, batch, seed=2))
+
+
 def test_shuffled_pairing_changes_no_weight_of_cyclegan_but_those_of_pix2pix():
-    def weights(make, patches):
+    def weights(make, batches):
         method = make(learning_rate=1e-2)
         for step in range(3):
-            for name, terms in method.losses(patches.batch(step), step).items():
+            for name, terms in method.losses(batches(step), step).items():
                 method.optimisers[name].zero_grad()
                 sum(terms.values()).backward()
                 method.optimisers[name].step()
@@ -177,13 +185,10 @@ def test_shuffled_pairing_changes_no_weight_of_cyclegan_but_those_of_pix2pix():
     true, wrong = people([0.1, 0.5, 0.9]), shuffled(people([0.1, 0.5, 0.9]))
     without = people([0.0, 0.0, 0.0])  # the same T1w, the targets elsewhere
     unpaired = [
-        weights(make_cyclegan, UnpairedPatches(*sides, PATCH, 2))
+        weights(make_cyclegan, unpaired_patches(*sides, PATCH, 2))
         for sides in ((true, true), (without, wrong))
     ]
-    paired = [
-        weights(make_pix2pix, PairPatches(pairs, PATCH, 2, position=False))
-        for pairs in (true, wrong)
-    ]
+    paired = [weights(make_pix2pix, patches(pairs, PATCH, 2)) for pairs in (true, wrong)]
     assert all(map(torch.equal, *unpaired))
     assert not any(map(torch.equal, *paired))
 
@@ -194,19 +199,19 @@ def test_shuffled_target_people_give_the_same_training_data():
     strangers = shuffled(targets)
     blind = people([9.0, 9.0, 9.0])
     for step in range(4):
-        want = UnpairedPatches(sources, targets, 12, 2).batch(step)
+        want = unpaired_patches(sources, targets, 12, 2)(step)
         for found in (
-            UnpairedPatches(sources, strangers, 12, 2).batch(step),
-            UnpairedPatches(blind, targets, 12, 2).batch(step),
+            unpaired_patches(sources, strangers, 12, 2)(step),
+            unpaired_patches(blind, targets, 12, 2)(step),
         ):
             assert all(torch.equal(want[key], found[key]) for key in want)
 
 
 def test_source_and_target_of_a_patch_are_drawn_apart():
-    patches = UnpairedPatches(people([1, 2, 3]), people([1, 2, 3]), 12, 1)
-    steps = range(12)
-    source = [round(float(patches.sources.batch(step)["target"].max())) for step in steps]
-    target = [round(float(patches.batch(step)["target"].max())) for step in steps]
+    three, steps = people([1, 2, 3]), range(12)
+    apart = unpaired_patches(three, three, 12, 1)
+    source = [round(float(patches(three, 12, 1)(step)["target"].max())) for step in steps]
+    target = [round(float(apart(step)["target"].max())) for step in steps]
     assert {1, 2, 3} == set(source) == set(target)
     assert sum(a != b for a, b in zip(source, target, strict=True)) >= 2
 

@@ -65,7 +65,7 @@ def contrasts(step, size=3):
 
 
 BATCHES = {
-    unit: unrelated(contrasts, lambda step: contrasts(step + 1000)),
+    unit: unrelated(aligned(contrasts), aligned(lambda step: contrasts(step + 1000))),
     stargan: one_of_each(contrasts, 0),
     collagan: random_subsets(contrasts, 0),
     autoencoder: single(contrasts),

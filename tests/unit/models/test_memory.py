@@ -58,7 +58,7 @@ def test_largest_size_within_a_budget():
 
 @pytest.mark.parametrize(
     ("name", "shape", "precision"),
-    [("t1w-to-fa", (112, 128, 112), "fp32"), ("pix2pix-fa", (64, 48, 48), "fp32")],
+    [("t1w-to-fa", (112, 128, 112), "fp32"), ("pix2pix", (64, 48, 48), "fp32")],
 )
 def test_prediction_of_inference_is_what_a_new_process_takes(name, shape, precision):
     recipe = read_recipe(name)
