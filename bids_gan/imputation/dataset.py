@@ -158,7 +158,11 @@ class _Run:
         reference = session.reference
         path = session.images[reference]
         anatomy = prepare_anatomy(
-            load_volume(path), reference, self.anatomy_network, name=str(path)
+            load_volume(path),
+            reference,
+            self.anatomy_network,
+            name=str(path),
+            precision=self.precision,
         )
         return align_contrasts(anatomy, session.images, reference)
 

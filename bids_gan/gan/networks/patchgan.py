@@ -7,6 +7,7 @@ import itertools
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from bids_gan.gan.networks.intensity_levels import IntensityLevels
 from bids_gan.gan.networks.layers import layers_of
 
 
@@ -35,6 +36,9 @@ class PatchDiscriminator(nn.Module):
     layers : int
         Number of stride-2 layers; 3 give a receptive field of 70 voxels.
     dimensions : {3, 2}
+    levels : int
+        Judge so many soft intensity levels of every channel (see :class:`IntensityLevels`) instead
+        of the intensity itself; 0 for the latter.
 
     Notes
     -----
@@ -43,11 +47,19 @@ class PatchDiscriminator(nn.Module):
     normalisation, whose statistics would depend on the crop.
     """
 
-    def __init__(self, in_channels: int, base: int = 32, layers: int = 3, dimensions: int = 3):
+    def __init__(
+        self,
+        in_channels: int,
+        base: int = 32,
+        layers: int = 3,
+        dimensions: int = 3,
+        levels: int = 0,
+    ):
         super().__init__()
         convolution = layers_of(dimensions).convolution
-        blocks, width = judging_layers(in_channels, base, layers, dimensions)
-        self.net = nn.Sequential(*blocks, spectral_norm(convolution(width, 1, 4, 1, 1)))
+        seen = [IntensityLevels(levels)] if levels else []
+        blocks, width = judging_layers(in_channels * max(levels, 1), base, layers, dimensions)
+        self.net = nn.Sequential(*seen, *blocks, spectral_norm(convolution(width, 1, 4, 1, 1)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return one realism score a patch, (N, 1, D', H', W')."""

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from bids_gan.gan.networks.intensity_levels import IntensityLevels
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
 from bids_gan.gan.networks.unet import (
     SpaceToDepthUNet,
@@ -66,3 +67,42 @@ def test_patch_discriminator_sees_70_voxels_of_condition_and_image(dimensions):
     for channel in x.grad[0]:
         touched = (channel != 0).nonzero()
         assert (touched.amax(0) - touched.amin(0) + 1).tolist() == [70] * dimensions
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_levels_say_how_near_an_intensity_is_to_each(dimensions):
+    x = torch.tensor([[0.0, 0.5, 0.75], [2.0, 3.0, -1.0]]).reshape(2, 3, *(1,) * dimensions)
+    x.requires_grad_()
+    levels = IntensityLevels(5)(x)
+    assert levels.shape == (2, 15, *(1,) * dimensions)
+    levels = levels.reshape(2, 3, 5)
+    torch.testing.assert_close(levels.sum(2), torch.ones(2, 3))
+    assert levels[0].tolist() == [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 0.5, 0.5, 0, 0]]
+    assert levels[1].argmax(1).tolist() == [4, 4, 0]
+    levels[0, 2, 2].backward()
+    assert x.grad.flatten()[2] == 2
+    with pytest.raises(ValueError, match="levels = 1: two at least"):
+        IntensityLevels(1)
+
+
+def test_discriminator_of_levels_learns_what_one_of_intensities_does_not():
+    """Images of the same mean and spread: one with tails, the other with two values."""
+
+    def images(seed):
+        random = torch.Generator().manual_seed(seed)
+        flat = torch.rand(4, 1, 16, 16, 16, generator=random)
+        return 1 + (flat - 0.5) * 12**0.5 * 0.25, 1 + (flat - 0.5).sign() * 0.25
+
+    def gap(levels):
+        torch.manual_seed(0)
+        critic = PatchDiscriminator(1, base=8, layers=1, levels=levels)
+        adam = torch.optim.Adam(critic.parameters(), 1e-3, (0.5, 0.999))
+        for step in range(20):
+            a, b = images(step)
+            adam.zero_grad()
+            ((critic(a) - 1).square().mean() + critic(b).square().mean()).backward()
+            adam.step()
+        a, b = images(99)
+        return float((critic(a).mean() - critic(b).mean()).detach())
+
+    assert gap(16) > 0.5 > 5 * abs(gap(0))
