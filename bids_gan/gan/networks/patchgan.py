@@ -39,6 +39,8 @@ class PatchDiscriminator(nn.Module):
     levels : int
         Judge so many soft intensity levels of every channel (see :class:`IntensityLevels`) instead
         of the intensity itself; 0 for the latter.
+    window : int
+        Of levels, look at their shares in cubes of this edge: local histograms.
 
     Notes
     -----
@@ -54,10 +56,11 @@ class PatchDiscriminator(nn.Module):
         layers: int = 3,
         dimensions: int = 3,
         levels: int = 0,
+        window: int = 1,
     ):
         super().__init__()
-        convolution = layers_of(dimensions).convolution
-        seen = [IntensityLevels(levels)] if levels else []
+        convolution, pool = layers_of(dimensions).convolution, layers_of(dimensions).average_pool
+        seen = [IntensityLevels(levels), pool(window)] if levels else []
         blocks, width = judging_layers(in_channels * max(levels, 1), base, layers, dimensions)
         self.net = nn.Sequential(*seen, *blocks, spectral_norm(convolution(width, 1, 4, 1, 1)))
 
