@@ -16,14 +16,19 @@ import numpy as np
 from scipy import ndimage
 
 from bids_gan.diffusion.rigid import rigid_matrix
+from bids_gan.distortion.quality import field_numbers
 from bids_gan.distortion.spline import SplineBox
 from bids_gan.distortion.torch_ops import rotation, sample_last_axis, tensor
-from bids_gan.distortion.units import voxels_to_hz
+from bids_gan.distortion.units import hz_to_voxels, voxels_to_hz
+from bids_gan.distortion.unwarp import correct_series
 from bids_gan.geometry import pe_axis_sign, resample, voxel_sizes
 
 #: units of the pose, in which 1 is a large move: rad and mm
 _ROTATION_UNIT, _TRANSLATION_UNIT = np.deg2rad(2.9), 3.0
+_COEFFICIENT_UNIT = 0.4
 _FOLD = 0.05
+#: largest share of brain voxels with a Jacobian below 0.5; sinuses and ears have some
+STEEP_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class PairSettings:
     )
     bending: float = 0.5
     fold: float = 10.0
-    rigid: float = 3e-3
+    rigid: float = 1e-4
 
 
 @dataclass(frozen=True)
@@ -92,13 +97,15 @@ class PairEstimate:
         Field on the grid of the first image, at corrected positions.
     motion : (4, 4) array
         Pull matrix from the world of the first image to that of the second: the head's move.
-    disagreement : float
-        Mean squared difference of the corrected images over the variance of their mean.
+    disagreement, disagreement_before : float
+        Mean squared difference of the corrected and of the recorded images, over the variance of
+        the first.
     """
 
     hz: np.ndarray
     motion: np.ndarray
     disagreement: float
+    disagreement_before: float
 
 
 def estimate_from_pair(
@@ -137,9 +144,81 @@ def estimate_from_pair(
     for level in settings.levels:
         problem = _PairProblem(frame, level, settings)
         start = problem.carry_over(spline, coefficients)
-        coefficients, pose, disagreement = problem.minimise(start, pose)
+        coefficients, pose = problem.minimise(start, pose)
         spline = problem.spline
-    return PairEstimate(frame.hz(spline, coefficients), frame.motion(pose), disagreement)
+    return PairEstimate(
+        hz=frame.hz(spline, coefficients),
+        motion=frame.motion(pose),
+        disagreement=problem.disagreement(coefficients, pose),
+        disagreement_before=problem.disagreement(0 * coefficients, 0 * pose),
+    )
+
+
+@dataclass(frozen=True)
+class PairCorrection:
+    """Result of :func:`correct_by_pair`.
+
+    Attributes
+    ----------
+    hz : (I, J, K) float32 array
+        Field on the grid of the first image.
+    corrected : 3D image
+        First image, corrected.
+    quality : dict
+        ``accepted``, ``reasons`` and the numbers behind them.
+    """
+
+    hz: np.ndarray
+    corrected: nib.Nifti1Image
+    quality: dict
+
+
+def correct_by_pair(
+    first: Recorded,
+    second: Recorded,
+    mask: np.ndarray,
+    settings: PairSettings | None = None,
+) -> PairCorrection:
+    """Estimate a field from two images of opposite phase encoding, and judge it.
+
+    Parameters
+    ----------
+    first, second : Recorded
+        See :func:`estimate_from_pair`.
+    mask : (I, J, K) array
+        Brain of the first image.
+    settings : PairSettings, optional
+
+    Returns
+    -------
+    PairCorrection
+        Accepted when the images agree better with the field than without, and when it is not
+        steeper than a field can be.
+    """
+    found = estimate_from_pair(first, second, settings)
+    axis, _ = pe_axis_sign(first.pe_direction)
+    shift = hz_to_voxels(found.hz, first.pe_direction, first.readout_time)
+    numbers = {
+        "pair_disagreement_before": found.disagreement_before,
+        "pair_disagreement_after": found.disagreement,
+        **field_numbers(shift, first.image.affine, axis, np.asarray(mask) > 0),
+    }
+    reasons = []
+    if found.disagreement >= found.disagreement_before:
+        reasons.append(
+            "The images of opposite phase encoding differ as much with the field as without: "
+            f"{found.disagreement:.3f} of their variance, {found.disagreement_before:.3f} before."
+        )
+    if numbers["jacobian_steep_share"] > STEEP_SHARE:
+        reasons.append(
+            f"{numbers['jacobian_steep_share']:.1%} of the brain is compressed to less than half "
+            f"its width; at most {STEEP_SHARE:.1%} is believable."
+        )
+    return PairCorrection(
+        hz=found.hz,
+        corrected=correct_series(first.image, found.hz, first.pe_direction, first.readout_time),
+        quality={"accepted": not reasons, "reasons": reasons, **numbers},
+    )
 
 
 class _PairFrame:
@@ -212,9 +291,12 @@ class _PairProblem:
         self.spacing, self.shape = spacing, shape
         self.spline = SplineBox(frame.extent, level.knots)
         self.grid = frame.affine @ np.diag([*spacing, 1.0])
-        images = [self._image(one.image) for one in (frame.first, frame.second)]
-        self.one = tensor(resample(images[0], frame.first.image.affine, shape, self.grid))
-        self.two = tensor(images[1])[None, None]
+        first, second = (self._image(one.image) for one in (frame.first, frame.second))
+        self.one = tensor(resample(first, frame.first.image.affine, shape, self.grid))
+        there = resample(second, frame.second.image.affine, shape, self.grid)
+        # distortion conserves signal: what is left is the gain of the receiver
+        gain = float(self.one.mean()) / max(float(there.mean()), 1e-12)
+        self.two = tensor(second * gain)[None, None]
         scale = float(((self.one - self.one.mean()) ** 2).mean())
         self.scale = max(scale, 1e-12)
         self.bases = [tensor(b) for b in self.spline.bases(self.positions)]
@@ -237,10 +319,12 @@ class _PairProblem:
         return self.spline.fit(spline.evaluate(coefficients, self.positions), self.positions)
 
     def minimise(self, coefficients: np.ndarray, pose: np.ndarray):
-        """L-BFGS on coefficients and pose; returns both and the disagreement."""
+        """L-BFGS on coefficients and pose; returns both."""
         import torch
 
-        c = tensor(coefficients).requires_grad_()
+        # a coefficient moves a small part of the image, the pose all of it: equal curvature
+        unit = _COEFFICIENT_UNIT * coefficients.size**0.5
+        c = tensor(coefficients / unit).requires_grad_()
         p = tensor(pose).requires_grad_()
         optimiser = torch.optim.LBFGS(
             [c, p], max_iter=self.level.iterations, history_size=10,
@@ -249,14 +333,19 @@ class _PairProblem:
 
         def closure():
             optimiser.zero_grad()
-            total = sum(self._terms(c, p).values())
+            total = sum(self._terms(unit * c, p).values())
             total.backward()
             return total
 
         optimiser.step(closure)
+        return unit * c.detach().numpy().astype(float), p.detach().numpy().astype(float)
+
+    def disagreement(self, coefficients: np.ndarray, pose: np.ndarray) -> float:
+        """Mean squared difference of the images over the variance of the first."""
+        import torch
+
         with torch.no_grad():
-            disagreement = float(self._terms(c, p)["images"])
-        return c.detach().numpy().astype(float), p.detach().numpy().astype(float), disagreement
+            return float(self._terms(tensor(coefficients), tensor(pose))["images"])
 
     def _terms(self, c, pose) -> dict:
         import torch

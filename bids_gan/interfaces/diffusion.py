@@ -63,7 +63,8 @@ class _EstimateCorrectionInput(BaseInterfaceInputSpec):
     fa = File(exists=True, mandatory=True, desc="measured FA, distorted")
     anatomy = File(exists=True, mandatory=True, desc="prepared anatomy")
     synthetic_fa = File(exists=True, mandatory=True, desc="synthetic FA, any grid")
-    route = traits.Enum("synth", "none", mandatory=True, desc="how to correct")
+    route = traits.Enum("synth", "reverse-pe", "none", mandatory=True, desc="how to correct")
+    opposite = traits.Any(desc="bids_gan.bids.opposite.Opposite of route reverse-pe")
     pe_direction = traits.Either(None, traits.Str, desc="BIDS PhaseEncodingDirection")
     readout_time = traits.Either(None, traits.Float, desc="TotalReadoutTime, s")
 
@@ -90,8 +91,11 @@ class EstimateCorrection(SimpleInterface):
         mask = b0_mask(np.asarray(reference.dataobj), reference.affine)
         if inputs.route == "synth":
             field, pull, quality = self._estimate(reference, mask, anatomy)
+        elif inputs.route == "reverse-pe":
+            field, pull, quality = self._from_pair(reference, mask, anatomy)
         else:
-            field, pull, quality = self._align(reference, mask, anatomy)
+            pull, quality = self._align(reference, mask, anatomy)
+            field = np.zeros(mask.shape, np.float32)
         self._results["field"] = _save(folder / "field.nii", field, reference.affine)
         np.savetxt(folder / "dwi_to_t1w.txt", pull)
         self._results["dwi_to_t1w"] = str(folder / "dwi_to_t1w.txt")
@@ -123,6 +127,25 @@ class EstimateCorrection(SimpleInterface):
         quality = {**correction.quality, **_rigid_numbers(correction.coregistration)}
         return correction.estimate.hz, correction.estimate.dwi_to_t1w, quality
 
+    def _from_pair(self, reference, mask, anatomy):
+        from bids_gan.diffusion.mask import b0_mask
+        from bids_gan.diffusion.reference import load_b0
+        from bids_gan.distortion.opposite import Recorded, correct_by_pair
+
+        opposite = self.inputs.opposite
+        found = correct_by_pair(
+            Recorded(reference, self.inputs.pe_direction, self.inputs.readout_time),
+            Recorded(
+                load_b0(opposite.path, opposite.bval),
+                opposite.pe_direction,
+                opposite.readout_time,
+            ),
+            mask,
+        )
+        mask = b0_mask(np.asarray(found.corrected.dataobj), reference.affine)
+        pull, rigid = self._align(found.corrected, mask, anatomy)
+        return found.hz, pull, {**found.quality, **rigid}
+
     def _align(self, reference, mask, anatomy):
         from bids_gan.distortion.coregister import Brain, coregister
         from bids_gan.distortion.guides import correct_bias
@@ -132,7 +155,7 @@ class EstimateCorrection(SimpleInterface):
             Brain(even, mask, reference.affine),
             Brain(anatomy.t1w, anatomy.mask, anatomy.affine),
         )
-        return np.zeros(mask.shape, np.float32), found.dwi_to_t1w, _rigid_numbers(found)
+        return found.dwi_to_t1w, _rigid_numbers(found)
 
 
 def _rigid_numbers(coregistration) -> dict:
