@@ -154,10 +154,10 @@ _ROUTES = {
         "expressed as a field in Hz through the total readout time."
     ),
     "synth": (
-        "With the synthetic FA, susceptibility distortion was estimated as a displacement along the "
-        "phase-encoding axis that makes the measured FA and b=0 image agree with the synthetic FA "
-        "and the anatomy, after rigid registration of the T1-weighted to the b=0 image, and "
-        "expressed as a field in Hz through the total readout time."
+        "With the synthetic FA, susceptibility distortion was estimated as a displacement along "
+        "the phase-encoding axis that makes the measured FA and b=0 image agree with the "
+        "synthetic FA and the anatomy, after rigid registration of the T1-weighted to the b=0 "
+        "image, and expressed as a field in Hz through the total readout time."
     ),
 }
 

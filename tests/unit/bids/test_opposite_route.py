@@ -13,11 +13,8 @@ from bids_gan.settings import Settings
 
 T1W = {"sub-01/anat/sub-01_T1w.nii.gz": None}
 PA = {**AP, "PhaseEncodingDirection": "j"}
-BLIPS = {
-    **T1W,
-    **diffusion("sub-01/dwi/sub-01_dir-AP"),
-    **diffusion("sub-01/dwi/sub-01_dir-PA", PA),
-}
+ONE = {**T1W, **diffusion("sub-01/dwi/sub-01_dir-AP")}
+BLIPS = {**ONE, **diffusion("sub-01/dwi/sub-01_dir-PA", PA)}
 FIELD_MAP = "sub-01/fmap/sub-01_dir-PA_epi"
 
 
@@ -84,12 +81,11 @@ def test_field_map_must_be_opposite_and_meant_for_the_run(tmp_path, metadata, me
 
 
 def test_missing_opposite_is_an_error_when_it_was_asked_for(tmp_path):
-    content = {**T1W, **diffusion("sub-01/dwi/sub-01_dir-AP")}
-    found, (problem,) = routes(tmp_path, content, sdc="reverse-pe")
+    found, (problem,) = routes(tmp_path, ONE, sdc="reverse-pe")
     assert found == {"AP": ("none", None)}
     for word in ("sub-01_dir-AP_dwi.nii.gz", "opposite to j-", "fmap/*_epi", "--sdc auto"):
         assert word in problem
-    found, problems = routes(tmp_path / "warned", content, sdc="reverse-pe", sdc_on_failure="warn")
+    found, problems = routes(tmp_path / "warned", ONE, sdc="reverse-pe", sdc_on_failure="warn")
     assert (found, problems) == ({"AP": ("none", None)}, ())
 
 
