@@ -1,0 +1,185 @@
+"""A page with the volumes of one session: linked cross-hairs, overlays, before and after.
+
+Everything is inside the page, the NiiVue library and its volumes included, so that it opens from
+a read-only folder without network. Volumes are 8-bit copies for the eye, all in the world of the
+T1w; measurements belong to the NIfTI files.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+
+from bids_gan.bids.outputs import output_path, outputs
+from bids_gan.geometry import box_grid, resample, voxel_sizes
+from bids_gan.reports.figures import FA_LIMITS, FIELD_COLOURS
+from bids_gan.reports.mosaic import window
+from bids_gan.reports.numbers import DATA
+from bids_gan.reports.pages import render
+
+if TYPE_CHECKING:
+    from bids_gan.bids.plan import DiffusionRun, SessionPlan
+    from bids_gan.settings import Settings
+
+#: mm kept around the brain
+MARGIN = 10.0
+#: mm; finer images would make the page too large for what a screen shows
+FINEST = 1.0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One image as the page shows it.
+
+    Attributes
+    ----------
+    name : str
+    path : Path
+    limits : tuple of float or None
+        Ends of the colour map; a robust window inside the brain when None.
+    colours : {'gray', 'field'}
+        Of the image shown alone; `field` is symmetric about zero and transparent there.
+    to_source : (4, 4) array or None
+        World of the T1w -> world of the image; None where they are the same.
+    pair : str
+        Layers of one pair are exchanged by the before/after button.
+    """
+
+    name: str
+    path: Path
+    limits: tuple[float, float] | None = None
+    colours: str = "gray"
+    to_source: np.ndarray | None = None
+    pair: str = ""
+
+
+def viewer_page(settings: Settings, session: SessionPlan, *, back: str) -> str | None:
+    """HTML of the page of one session.
+
+    Parameters
+    ----------
+    settings : Settings
+    session : SessionPlan
+    back : str
+        Address of the report, as seen from the page.
+
+    Returns
+    -------
+    str or None
+        None when the session has no brain mask, for instance because it failed.
+    """
+    from markupsafe import Markup
+
+    mask_path = settings.output_dir / output_path("brain_mask_t1w", session.entities)
+    if session.t1w is None or not mask_path.is_file():
+        return None
+    mask = nib.load(mask_path)
+    layers = [layer for layer in _layers(settings, session) if layer.path.is_file()]
+    return render(
+        "viewer.html.jinja",
+        title=f"Volumes of {session.label}",
+        back=back,
+        volumes=[embed(layer, mask) for layer in layers],
+        field_colours=_field_colours(),
+        niivue=Markup((DATA / "niivue" / "niivue.umd.js").read_text(encoding="utf-8")),
+        licences=(DATA / "niivue" / "LICENSES.txt").read_text(encoding="utf-8"),
+    )
+
+
+def _layers(settings: Settings, session: SessionPlan) -> list[Layer]:
+    """Everything that may be shown, whether it exists or not."""
+    found = [Layer("T1w", session.t1w.path)]
+    for key, spec in outputs().items():
+        if spec.get("target") and not key.endswith("_std"):
+            limits = FA_LIMITS if spec["target"] == "FA" else None
+            path = settings.output_dir / output_path(key, session.entities)
+            found.append(Layer(f"synthetic {spec['target']}", path, limits))
+    for run in session.dwi:
+        found += _run_layers(settings, run)
+    return found
+
+
+def _run_layers(settings: Settings, run: DiffusionRun) -> list[Layer]:
+    from bids_gan.itk import read_affine
+
+    def path(key: str) -> Path:
+        return settings.output_dir / output_path(key, run.entities)
+
+    if not path("dwi_to_t1w").is_file():
+        return []
+    # the file resamples onto the T1w: it maps points of the T1w to the diffusion world
+    to_source = read_affine(path("dwi_to_t1w"))
+    which, pair = f", {run.label}", f"FA, {run.label}"
+    return [
+        Layer(f"FA before{which}", path("fa_uncorrected"), FA_LIMITS, "gray", to_source, pair),
+        Layer(f"FA after{which}", path("fa"), FA_LIMITS, "gray", to_source, pair),
+        Layer(f"b0 after{which}", path("dwiref"), None, "gray", to_source),
+        Layer(f"field in Hz{which}", path("fieldmap"), None, "field", to_source),
+        Layer(
+            f"field in Hz, not applied{which}",
+            path("fieldmap_rejected"),
+            None,
+            "field",
+            to_source,
+        ),
+    ]
+
+
+def embed(layer: Layer, mask: nib.Nifti1Image) -> dict[str, Any]:
+    """What the page needs of one image.
+
+    Parameters
+    ----------
+    layer : Layer
+    mask : 3D image
+        Brain mask of the T1w: it says which part is kept.
+
+    Returns
+    -------
+    dict
+        ``name``, ``low``, ``high``, ``colours``, ``pair``, and ``nifti``: the image on an
+        upright grid of the T1w's world, 8 bits a voxel, gzip, base64.
+    """
+    inside = np.asanyarray(mask.dataobj) > 0
+    img = nib.funcs.squeeze_image(nib.load(layer.path))
+    spacing = max(FINEST, float(voxel_sizes(img.affine).min()))
+    shape, affine = box_grid(inside, mask.affine, spacing, MARGIN)
+    brain = resample(inside, mask.affine, shape, affine, order=0)
+    data = np.nan_to_num(np.asanyarray(img.dataobj).astype(np.float32))
+    data = resample(data, img.affine, shape, affine, target_to_source=layer.to_source)
+    if layer.colours == "field":
+        data = np.where(brain, data, 0)
+        reach = float(np.percentile(np.abs(data[brain]), 99)) or 1.0
+        low, high = -reach, reach
+    else:
+        low, high = layer.limits or window(data, brain)
+    small = nib.Nifti1Image(np.clip(data, low, high), affine)
+    small.set_data_dtype(np.uint8)  # nibabel keeps the scale in the header
+    packed = gzip.compress(small.to_bytes(), mtime=0)
+    return {
+        "name": layer.name,
+        "low": low,
+        "high": high,
+        "colours": layer.colours,
+        "pair": layer.pair,
+        "nifti": base64.b64encode(packed).decode(),
+    }
+
+
+def _field_colours(steps: int = 17) -> str:
+    """JSON of the colour map of fields for NiiVue: opaque at both ends, clear at zero."""
+    from matplotlib import colormaps
+
+    place = np.linspace(0, 1, steps)
+    colours = (colormaps[FIELD_COLOURS](place)[:, :3] * 255).round().astype(int)
+    columns = dict(zip("RGB", colours.T.tolist(), strict=True))
+    columns["A"] = (np.abs(2 * place - 1) ** 0.5 * 255).round().astype(int).tolist()
+    columns["I"] = (place * 255).round().astype(int).tolist()
+    return json.dumps(columns)
