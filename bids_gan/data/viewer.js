@@ -7,8 +7,8 @@ const STEPS = {
   ArrowLeft: [-1, 0, 0], ArrowRight: [1, 0, 0], ArrowDown: [0, -1, 0], ArrowUp: [0, 1, 0],
   PageDown: [0, 0, -1], PageUp: [0, 0, 1],
 };
-// share of the colour scale below which an overlay is clear
-const CLEAR = 0.15;
+// shares of the colour scale below which an overlay, and a field of either sign, is clear
+const CLEAR = { gray: 0.15, field: 0.01 };
 
 const panes = [...document.querySelectorAll(".pane")].map((section) => ({
   canvas: section.querySelector("canvas"),
@@ -16,7 +16,7 @@ const panes = [...document.querySelectorAll(".pane")].map((section) => ({
   output: section.querySelector("output"),
   nv: new niivue.Niivue({
     backColor: [0, 0, 0, 1], crosshairColor: [0.9, 0.6, 0, 0.8], fontColor: [1, 1, 1, 1],
-    crosshairWidth: 0.6, crosshairWidthUnit: "mm", crosshairGap: 8, showAllOrientationMarkers: true,
+    crosshairWidth: 1, crosshairWidthUnit: "mm", crosshairGap: 8, showAllOrientationMarkers: true,
     dragAndDropEnabled: false, logLevel: "error", multiplanarLayout: 2, multiplanarShowRender: 0,
     clipPlaneHotKey: "", cycleClipPlaneHotKey: "", viewModeHotKey: "", scrollRequiresFocus: true,
   }),
@@ -35,11 +35,14 @@ function partner(index) {
 // decoded anew each time: NiiVue keeps opacity and colours in the image
 function decode(index, role) {
   const { name, nifti, low, high, colours } = volumes[index];
-  const clear = role === "overlay" && colours === "gray" ? low + CLEAR * (high - low) : low;
-  const greys = role === "overlay" ? "viridis" : "gray";
+  const over = role === "overlay";
+  const field = colours === "field";
+  const zero = field ? 0 : low;
   return niivue.NVImage.loadFromBase64({
-    base64: nifti, name: `${name}.nii.gz`, colormap: colours === "field" ? "field" : greys,
-    opacity: role === "overlay" ? Number(opacity.value) : 1, cal_min: clear, cal_max: high,
+    base64: nifti, name: `${name}.nii.gz`, opacity: over ? Number(opacity.value) : 1,
+    colormap: field ? "positive" : over ? "viridis" : "gray",
+    colormapNegative: field ? "negative" : "",
+    cal_min: over || field ? zero + CLEAR[colours] * (high - zero) : low, cal_max: high,
   });
 }
 
@@ -97,13 +100,13 @@ function pressed(event) {
 }
 
 async function start() {
-  const field = JSON.parse(document.getElementById("field-colours").textContent);
+  const colours = JSON.parse(document.getElementById("field-colours").textContent);
   for (const pane of panes) {
     pane.select.append(...volumes.map((_, index) => option(index)));
     pane.select.addEventListener("change", drawAll);
     pane.nv.onLocationChange = (location) => describe(pane, location);
     await pane.nv.attachToCanvas(pane.canvas);
-    pane.nv.addColormap("field", field);
+    for (const [name, map] of Object.entries(colours)) pane.nv.addColormap(name, map);
     pane.nv.broadcastTo(panes.filter((other) => other !== pane).map(({ nv }) => nv));
   }
   overlay.append(...volumes.map((_, index) => option(index)));

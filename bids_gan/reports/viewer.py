@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +44,7 @@ class Layer:
     limits : tuple of float or None
         Ends of the colour map; a robust window inside the brain when None.
     colours : {'gray', 'field'}
-        Of the image shown alone; `field` is symmetric about zero and transparent there.
+        Of the image shown alone; `field` has two ends, and is clear at zero.
     to_source : (4, 4) array or None
         World of the T1w -> world of the image; None where they are the same.
     pair : str
@@ -173,13 +172,15 @@ def embed(layer: Layer, mask: nib.Nifti1Image) -> dict[str, Any]:
     }
 
 
-def _field_colours(steps: int = 17) -> str:
-    """JSON of the colour map of fields for NiiVue: opaque at both ends, clear at zero."""
+def _field_colours(steps: int = 17) -> dict[str, dict[str, list[int]]]:
+    """Colour maps of NiiVue for the two signs of a field, from zero outwards."""
     from matplotlib import colormaps
 
-    place = np.linspace(0, 1, steps)
-    colours = (colormaps[FIELD_COLOURS](place)[:, :3] * 255).round().astype(int)
-    columns = dict(zip("RGB", colours.T.tolist(), strict=True))
-    columns["A"] = (np.abs(2 * place - 1) ** 0.5 * 255).round().astype(int).tolist()
-    columns["I"] = (place * 255).round().astype(int).tolist()
-    return json.dumps(columns)
+    def colour_map(end: float) -> dict[str, list[int]]:
+        colours = colormaps[FIELD_COLOURS](np.linspace(0.5, end, steps))
+        colours[0, 3] = 0  # what lies below the scale is clear
+        columns = np.column_stack([colours, np.linspace(0, 1, steps)])  # red to opacity, place
+        columns = (columns * 255).round().astype(int).T.tolist()
+        return dict(zip("RGBAI", columns, strict=True))
+
+    return {"positive": colour_map(1.0), "negative": colour_map(0.0)}
