@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bids_gan.bids.outputs import output_path
-from bids_gan.reports.numbers import format_value, read_numbers
+from bids_gan.reports.numbers import format_value, is_number, read_numbers
 
 if TYPE_CHECKING:
     from bids_gan.bids.plan import DiffusionRun
 
 # state -> word shown beside the colour, worst last
 STATES = {"good": "Good", "attention": "Check", "bad": "Failed"}
+
+#: score (`bids_gan.synthesis.generate.out_of_distribution`) above which a result deserves distrust
+OUT_OF_DISTRIBUTION = 4.0
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,47 @@ def read_outcome(output_dir: Path, run: DiffusionRun) -> Outcome:
         "is not known.",
         numbers=numbers,
     )
+
+
+def read_synthesis(output_dir: Path, entities: dict[str, str], target: str) -> Outcome:
+    """Judge one synthetic image by its sidecar.
+
+    Parameters
+    ----------
+    output_dir : Path
+    entities : dict
+        Of the session.
+    target : str
+        Contrast.
+
+    Returns
+    -------
+    Outcome
+    """
+    model = read_json(sidecar_of(output_dir, f"synth_{target.lower()}", entities))
+    if model is None:
+        return Outcome("bad", f"No synthetic {target} was written, see Errors.", finished=False)
+    sentence = f"Synthetic {target} written (generator: {model_name(model)})."
+    score = model.get("OutOfDistribution")
+    if not is_number(score):
+        return Outcome("good", sentence)
+    far = score > OUT_OF_DISTRIBUTION
+    sentence += (
+        f" The T1w lies {'far from' if far else 'among'} those of the training: "
+        f"out-of-distribution score {format_value(score)}, where people like those in training "
+        f"have about 1 and more than {OUT_OF_DISTRIBUTION:g} deserves distrust."
+    )
+    return Outcome("attention" if far else "good", sentence)
+
+
+def model_name(model: dict[str, Any]) -> str:
+    """Name, version and checksum of the generator that a sidecar names."""
+    name = str(model.get("Model", "not recorded"))
+    if model.get("ModelVersion"):
+        name += f" version {model['ModelVersion']}"
+    if model.get("WeightsSHA256"):
+        name += f", SHA-256 of the weights {str(model['WeightsSHA256'])[:12]}"
+    return name
 
 
 def worst(states: list[str]) -> str:

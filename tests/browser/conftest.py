@@ -19,7 +19,9 @@ def chromium():
     )
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
-        pytest.skip("Chromium is not installed: apt-get install chromium (see docs/development.md)")
+        pytest.skip(
+            "Chromium is not installed: apt-get install chromium (see docs/development.md)"
+        )
     # WebGL is drawn by the processor: machines that test have no graphics card
     arguments = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
     with playwright.sync_playwright() as driver:

@@ -19,7 +19,7 @@ def group(tmp_path):
         person = f"sub-{n:02}"
         folder = tmp_path / person / "dwi"
         folder.mkdir(parents=True)
-        numbers = {name: 1 + 0.01 * (n * 7 % PEOPLE) for name in known_numbers()}
+        numbers = dict.fromkeys(known_numbers(), 1 + 0.01 * (n * 7 % PEOPLE))
         if n == 2:
             numbers["overlap"] = 0.1
         quality = {"accepted": n != 5, "reasons": [] if n != 5 else ["no gain"], **numbers}
