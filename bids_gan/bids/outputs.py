@@ -79,7 +79,7 @@ def expected_outputs(session: SessionPlan, settings: Settings) -> list[tuple[Pur
     """
     expected = []
     for key, spec in outputs().items():
-        if spec["scope"] == "session" and spec.get("target") in (None, "FA", *settings.targets):
+        if spec["scope"] == "session" and spec.get("target") in (None, *settings.synthesised):
             expected.append((output_path(key, session.entities),))
         if spec["scope"] != "run" or spec.get("space") not in (None, *settings.output_spaces):
             continue

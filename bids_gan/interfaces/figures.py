@@ -112,7 +112,7 @@ class DrawRun(SimpleInterface):
             for what, before, after, limits in (
                 ("sdcb0", inputs.reference, inputs.dwiref, None),
                 ("sdcFA", inputs.fa_uncorrected, inputs.fa, FA_LIMITS),
-                ("sdccolour", inputs.color_uncorrected, inputs.color, FA_LIMITS),
+                ("sdccolour", inputs.color_uncorrected, inputs.color, None),
             ):
                 figures[what] = plot_before_after(
                     nib.load(before),

@@ -150,6 +150,8 @@ def plot_before_after(
     inside = canvas.read(brain_mask) > 0.5
     contours = ((canvas.read(white_matter), WHITE_MATTER_COLOUR),)
     images = {"before": _read(canvas, before), "after": _read(canvas, after)}
+    if before.ndim == 4:
+        limits = (0.0, 1.0)  # colours stand for themselves
     if limits is None:
         windows = [window(data, inside) for data in images.values()]
         limits = (min(w[0] for w in windows), max(w[1] for w in windows))

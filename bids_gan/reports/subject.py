@@ -122,18 +122,13 @@ def _session_parts(settings: Settings, session: SessionPlan) -> dict[PurePosixPa
         parts[_part(run.entities, "quality", "dwi")] = render(
             "quality.html.jinja", outcome=outcome, rows=rows, words=STATES
         )
-    for target in synthesised(settings):
+    for target in settings.synthesised:
         key = f"synth_{target.lower()}"
         if model := read_json(sidecar_of(settings.output_dir, key, session.entities)):
             facts = {name: value for name, value in model.items() if _is_plain(value)}
             page = render("generator.html.jinja", facts=facts)
             parts[_part(session.entities, "generator", target)] = page
     return parts
-
-
-def synthesised(settings: Settings) -> tuple[str, ...]:
-    """Contrasts of a run: FA, which the correction needs, and what else was asked for."""
-    return tuple(dict.fromkeys(("FA", *settings.targets)))
 
 
 def _is_plain(value: Any) -> bool:
@@ -158,7 +153,7 @@ def _summary(settings: Settings, plan: Plan, sessions: tuple[SessionPlan, ...]) 
         words=STATES,
         plan=plan,
         sessions=shown,
-        targets=", ".join(synthesised(settings)),
+        targets=", ".join(settings.synthesised),
     )
 
 
@@ -174,7 +169,7 @@ def _summarise(settings: Settings, plan: Plan, session: SessionPlan) -> dict[str
     ]
     synthesis = [
         read_synthesis(settings.output_dir, session.entities, target)
-        for target in synthesised(settings)
+        for target in settings.synthesised
     ]
     viewer = _part(session.entities, "volumes", "viewer")
     states = ["bad"] * bool(session.problems) + [run["outcome"].state for run in runs]

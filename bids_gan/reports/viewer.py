@@ -18,7 +18,7 @@ import numpy as np
 
 from bids_gan.bids.outputs import output_path, outputs
 from bids_gan.geometry import box_grid, resample, voxel_sizes
-from bids_gan.reports.figures import FA_LIMITS, FIELD_COLOURS
+from bids_gan.reports.figures import FA_LIMITS, FIELD_COLOURS, TARGET_LIMITS
 from bids_gan.reports.mosaic import window
 from bids_gan.reports.numbers import DATA
 from bids_gan.reports.pages import render
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 #: mm kept around the brain
 MARGIN = 10.0
-#: mm; finer images would make the page too large for what a screen shows
-FINEST = 1.0
+#: mm; finer voxels would make the page too large for what a screen shows
+FINEST, FINEST_SYNTHETIC = 1.0, 1.5
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Layer:
         World of the T1w -> world of the image; None where they are the same.
     pair : str
         Layers of one pair are exchanged by the before/after button.
+    finest : float
+        Least voxel size of the copy in mm.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Layer:
     colours: str = "gray"
     to_source: np.ndarray | None = None
     pair: str = ""
+    finest: float = FINEST
 
 
 def viewer_page(settings: Settings, session: SessionPlan, *, back: str) -> str | None:
@@ -97,9 +100,10 @@ def _layers(settings: Settings, session: SessionPlan) -> list[Layer]:
     found = [Layer("T1w", session.t1w.path)]
     for key, spec in outputs().items():
         if spec.get("target") and not key.endswith("_std"):
-            limits = FA_LIMITS if spec["target"] == "FA" else None
+            limits = TARGET_LIMITS.get(spec["target"])
             path = settings.output_dir / output_path(key, session.entities)
-            found.append(Layer(f"synthetic {spec['target']}", path, limits))
+            name = f"synthetic {spec['target']}"
+            found.append(Layer(name, path, limits, finest=FINEST_SYNTHETIC))
     for run in session.dwi:
         found += _run_layers(settings, run)
     return found
@@ -148,7 +152,7 @@ def embed(layer: Layer, mask: nib.Nifti1Image) -> dict[str, Any]:
     """
     inside = np.asanyarray(mask.dataobj) > 0
     img = nib.funcs.squeeze_image(nib.load(layer.path))
-    spacing = max(FINEST, float(voxel_sizes(img.affine).min()))
+    spacing = max(layer.finest, float(voxel_sizes(img.affine).min()))
     shape, affine = box_grid(inside, mask.affine, spacing, MARGIN)
     brain = resample(inside, mask.affine, shape, affine, order=0)
     data = np.nan_to_num(np.asanyarray(img.dataobj).astype(np.float32))

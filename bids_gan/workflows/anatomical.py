@@ -62,8 +62,7 @@ def init_anatomical_wf(
         (draw, save, [("figures", "figures")]),
         (prepare, outputnode, [("anatomy", "anatomy")]),
     ])  # fmt: skip
-    # diffusion needs FA, whatever else is asked for
-    for target in dict.fromkeys(("FA", *settings.targets)):
+    for target in settings.synthesised:
         generator = card_for_target(target, settings.model)
         synthesise = pe.Node(
             Synthesise(t1w=t1w, model=str(generator.path), device=settings.device),

@@ -2,58 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from io import BytesIO
-from pathlib import Path
 
-import nibabel as nib
-import numpy as np
 import pytest
 from PIL import Image
+from small_session import make_session
 
-from bids_gan.bids.outputs import output_path
-from bids_gan.bids.plan import DiffusionRun, SessionPlan, T1wChoice
-from bids_gan.itk import write_affine
 from bids_gan.reports.viewer import viewer_page
-from bids_gan.settings import Settings
-
-RUN = {"subject": "01", "direction": "AP"}
-SHAPE = (40, 48, 36)
-
-
-def blob(centre):
-    """A bright ball on nothing, in voxels of 4 mm."""
-    away = np.indices(SHAPE) - np.reshape(centre, (3, 1, 1, 1))
-    return np.maximum(0, 1 - np.sqrt((away**2).sum(0)) / 12).astype(np.float32)
 
 
 @pytest.fixture
 def viewer(tmp_path):
-    """The page of a session: a ball as T1w, one shifted to the back as FA before correction."""
-    settings = Settings(bids_dir=tmp_path / "raw", output_dir=tmp_path, work_dir=tmp_path / "w")
-    affine = np.diag([4.0, 4, 4, 1])
-    affine[:3, 3] = -2 * np.array(SHAPE)
-    middle, back = blob((20, 24, 18)), blob((20, 16, 18))
-
-    def save(key, entities, data):
-        path = tmp_path / output_path(key, entities)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nib.save(nib.Nifti1Image(data, affine), path)
-
-    save("brain_mask_t1w", {"subject": "01"}, (middle > 0).astype(np.uint8))
-    save("synth_fa", {"subject": "01"}, middle * 0.6)
-    save("fa_uncorrected", RUN, back * 0.6)
-    save("fa", RUN, middle * 0.6)
-    save("fieldmap", RUN, 80 * (middle - back))
-    write_affine(np.eye(4), tmp_path / output_path("dwi_to_t1w", RUN))
-    t1w = tmp_path / "t1w.nii.gz"
-    nib.save(nib.Nifti1Image(middle * 900, affine), t1w)
-    dwi = Path("sub-01_dir-AP_dwi.nii.gz")
-    run = DiffusionRun(dwi, dwi, dwi, None, RUN, "j-", "", 0.05, "", "synth", "asked")
-    session = SessionPlan("01", None, T1wChoice(t1w, "the only one"), (run,))
+    """The page of a small session."""
+    settings, plan = make_session(tmp_path)
     page = tmp_path / "viewer.html"
-    page.write_text(viewer_page(settings, session, back="sub-01.html"))
-    assert viewer_page(settings, replace(session, subject="02"), back="") is None
+    page.write_text(viewer_page(settings, plan.sessions[0], back="sub-01.html"))
     return page
 
 
