@@ -105,7 +105,7 @@ class DrawRun(SimpleInterface):
         gradients = load_gradients(Path(inputs.bval), Path(inputs.bvec), len(matrices))
         directions = world_directions(gradients, mask.affine)
         figures = {
-            "motion": plot_motion(matrices, fd, folder / "motion.svg"),
+            "motion": plot_motion(matrices, fd, folder / "motion.svg", centre=_middle(mask)),
             "gradients": plot_gradients(gradients.bvals, directions, folder / "gradients.svg"),
         }
         if inputs.route == "synth":
@@ -140,3 +140,9 @@ class DrawRun(SimpleInterface):
             "fieldmap": plot_field(field, background, mask, scale, folder / "field.svg"),
             "displacement": plot_displacement(shift, mask, folder / "displacement.svg"),
         }
+
+
+def _middle(mask) -> tuple[float, float, float]:
+    """World point (mm) in the middle of a mask."""
+    voxel = np.argwhere(np.asarray(mask.dataobj) > 0).mean(axis=0)
+    return tuple(nib.affines.apply_affine(mask.affine, voxel))

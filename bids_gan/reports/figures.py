@@ -148,7 +148,8 @@ def plot_before_after(
     """
     canvas = make_canvas(brain_mask)
     inside = canvas.read(brain_mask) > 0.5
-    contours = ((canvas.read(white_matter), WHITE_MATTER_COLOUR),)
+    colour = "white" if before.ndim == 4 else WHITE_MATTER_COLOUR
+    contours = ((canvas.read(white_matter), colour),)
     images = {"before": _read(canvas, before), "after": _read(canvas, after)}
     if before.ndim == 4:
         limits = (0.0, 1.0)  # colours stand for themselves
@@ -160,7 +161,7 @@ def plot_before_after(
         rows = [Row(data, axis, limits=limits, contours=contours) for axis in PLANES]
         rows[0] = Row(data, PLANES[0], f"{name} {state} correction", "gray", limits, contours)
         fig = draw_rows(rows, canvas, footer_in=0.3)
-        add_legend(fig, [(contour_name, WHITE_MATTER_COLOUR)])
+        add_legend(fig, [(contour_name, colour)])
         views[state] = to_svg(fig)
     return _save(flicker(views["before"], views["after"]), out_file)
 
@@ -337,7 +338,8 @@ def plot_gradients(bvals: np.ndarray, directions: np.ndarray, out_file: str | os
         counts.bar_label(counts.barh(n, (shells == shell).sum(), color=colour), padding=3)
     counts.set_yticks(range(len(values)), [f"b = {shell}" for shell in values])
     counts.set(xlabel="volumes", ylabel="shell (s/mm²)")
-    counts.invert_yaxis()
+    counts.set_ylim(max(len(values), 4) - 0.5, -0.5)
+    counts.margins(x=0.1)
     counts.xaxis.get_major_locator().set_params(integer=True)
     counts.spines[["top", "right"]].set_visible(False)
     return _save(to_svg(fig), out_file)

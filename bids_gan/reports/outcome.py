@@ -132,10 +132,10 @@ def read_synthesis(output_dir: Path, entities: dict[str, str], target: str) -> O
     if not is_number(score):
         return Outcome("good", sentence)
     far = score > OUT_OF_DISTRIBUTION
+    sentence += " The T1w is unlike those of the training:" if far else " The T1w has"
     sentence += (
-        f" The T1w lies {'far from' if far else 'among'} those of the training: "
-        f"out-of-distribution score {format_value(score)}, where people like those in training "
-        f"have about 1 and more than {OUT_OF_DISTRIBUTION:g} deserves distrust."
+        f" out-of-distribution score {format_value(score)} "
+        f"(about 1 is usual, more than {OUT_OF_DISTRIBUTION:g} deserves distrust)."
     )
     return Outcome("attention" if far else "good", sentence)
 

@@ -69,7 +69,7 @@ def test_outcome_of_a_run(project, run, sidecar, state, words):
 
 @pytest.mark.parametrize(
     ("score", "state", "words"),
-    [(1.2, "good", "among"), (4.2, "attention", "far from"), (None, "good", "written")],
+    [(1.2, "good", "T1w has"), (4.2, "attention", "unlike"), (None, "good", "written")],
 )
 def test_strange_t1w_is_said_to_be_strange(project, score, state, words):
     project.write_model(OutOfDistribution=score)
