@@ -193,3 +193,20 @@ class SaveRun(_Save):
         if run.readout_time:
             numbers["TotalReadoutTime"] = run.readout_time
         return numbers
+
+
+class _SaveViewerInput(_SaveInput):
+    saved = traits.List(traits.Str, mandatory=True, desc="files written, which the page shows")
+
+
+class SaveViewer(_Save):
+    """The page with the volumes of a session."""
+
+    input_spec = _SaveViewerInput
+
+    def _run_interface(self, runtime):
+        from bids_gan.reports.viewer import write_viewer
+
+        path = write_viewer(self.inputs.settings, self.inputs.session)
+        self._results["saved"] = [str(path)] if path else []
+        return runtime

@@ -25,7 +25,7 @@ from bids_gan.reports.outcome import (
     worst,
 )
 from bids_gan.reports.pages import render
-from bids_gan.reports.viewer import viewer_page
+from bids_gan.reports.viewer import viewer_path, write_viewer
 
 if TYPE_CHECKING:
     from bids_gan.bids.plan import Plan, SessionPlan
@@ -73,7 +73,7 @@ def _write_report(settings: Settings, plan: Plan, subject: str) -> Path:
     sessions = tuple(s for s in plan.sessions if s.subject == subject)
     person = {"subject": subject}
     for session in sessions:
-        _write_viewer(settings, session)
+        write_viewer(settings, session, anew=settings.reports_only)
     parts = {
         _part(person, "summary"): _summary(settings, plan, sessions),
         _part(person, "about"): _about(settings, sessions),
@@ -101,16 +101,6 @@ def _part(entities: dict[str, str], what: str, suffix: str = "report") -> PurePo
     """Where a part with text lies, relative to the output folder: among the figures."""
     key = "figure_run" if suffix == "dwi" else "figure_session"
     return output_path(key, entities, what=what, suffix=suffix).with_suffix(".html")
-
-
-def _write_viewer(settings: Settings, session: SessionPlan) -> None:
-    path = settings.output_dir / _part(session.entities, "volumes", "viewer")
-    report = output_path("report", {"subject": session.subject})
-    page = viewer_page(settings, session, back=f"../../{report}")
-    if page:
-        write_text(path, page)
-    else:  # an earlier run may have left one
-        path.unlink(missing_ok=True)
 
 
 def _session_parts(settings: Settings, session: SessionPlan) -> dict[PurePosixPath, str]:
@@ -171,11 +161,11 @@ def _summarise(settings: Settings, plan: Plan, session: SessionPlan) -> dict[str
         read_synthesis(settings.output_dir, session.entities, target)
         for target in settings.synthesised
     ]
-    viewer = _part(session.entities, "volumes", "viewer")
+    viewer = viewer_path(settings, session)
     states = ["bad"] * bool(session.problems) + [run["outcome"].state for run in runs]
     return {
         "plan": session,
-        "viewer": viewer if (settings.output_dir / viewer).is_file() else None,
+        "viewer": viewer.relative_to(settings.output_dir) if viewer.is_file() else None,
         "t1w": _relative(plan, session.t1w.path) if session.t1w else "",
         "others": [_relative(plan, path) for path in session.t1w.others] if session.t1w else [],
         "synthesis": synthesis,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import nibabel as nib
 import numpy as np
 
-from bids_gan.bids.outputs import output_path, outputs
+from bids_gan.bids.outputs import output_path, outputs, write_text
 from bids_gan.geometry import box_grid, resample, voxel_sizes
 from bids_gan.reports.figures import FA_LIMITS, FIELD_COLOURS, TARGET_LIMITS
 from bids_gan.reports.mosaic import window
@@ -62,32 +62,49 @@ class Layer:
     finest: float = FINEST
 
 
-def viewer_page(settings: Settings, session: SessionPlan, *, back: str) -> str | None:
-    """HTML of the page of one session.
+def viewer_path(settings: Settings, session: SessionPlan) -> Path:
+    """Where the page of a session lies."""
+    name = output_path("figure_session", session.entities, what="volumes", suffix="viewer")
+    return settings.output_dir / name.with_suffix(".html")
+
+
+def write_viewer(settings: Settings, session: SessionPlan, *, anew: bool = False) -> Path | None:
+    """Write the page of one session, unless it is newer than all that it shows.
 
     Parameters
     ----------
     settings : Settings
     session : SessionPlan
-    back : str
-        Address of the report, as seen from the page.
+    anew : bool
+        Write it in any case.
 
     Returns
     -------
-    str or None
-        None when the session has no brain mask, for instance because it failed.
+    Path or None
+        None when the session has no brain mask, for instance because it failed; a page that an
+        earlier run left is removed then.
     """
+    path = viewer_path(settings, session)
+    mask = settings.output_dir / output_path("brain_mask_t1w", session.entities)
+    if session.t1w is None or not mask.is_file():
+        path.unlink(missing_ok=True)
+        return None
+    layers = [layer for layer in _layers(settings, session) if layer.path.is_file()]
+    shown = [mask, *(layer.path for layer in layers)]
+    newest = max(file.stat().st_mtime_ns for file in shown)
+    if anew or not path.is_file() or path.stat().st_mtime_ns <= newest:
+        write_text(path, _page(session, layers, nib.load(mask)))
+    return path
+
+
+def _page(session: SessionPlan, layers: list[Layer], mask: nib.Nifti1Image) -> str:
     from markupsafe import Markup
 
-    mask_path = settings.output_dir / output_path("brain_mask_t1w", session.entities)
-    if session.t1w is None or not mask_path.is_file():
-        return None
-    mask = nib.load(mask_path)
-    layers = [layer for layer in _layers(settings, session) if layer.path.is_file()]
+    report = output_path("report", {"subject": session.subject})
     return render(
         "viewer.html.jinja",
         title=f"Volumes of {session.label}",
-        back=back,
+        back=f"../../{report}",
         volumes=[embed(layer, mask) for layer in layers],
         field_colours=_field_colours(),
         niivue=Markup((DATA / "niivue" / "niivue.umd.js").read_text(encoding="utf-8")),

@@ -8,16 +8,14 @@ import pytest
 from PIL import Image
 from small_session import make_session
 
-from bids_gan.reports.viewer import viewer_page
+from bids_gan.reports.viewer import write_viewer
 
 
 @pytest.fixture
 def viewer(tmp_path):
     """The page of a small session."""
     settings, plan = make_session(tmp_path)
-    page = tmp_path / "viewer.html"
-    page.write_text(viewer_page(settings, plan.sessions[0], back="sub-01.html"))
-    return page
+    return write_viewer(settings, plan.sessions[0])
 
 
 @pytest.fixture

@@ -100,9 +100,21 @@ def test_page_with_volumes_is_linked_where_it_exists(project):
     address = "sub-01/figures/sub-01_desc-volumes_viewer.html"
     assert f'href="./{address}"' in section(write(project), "Summary")
     assert 'href="../../sub-01.html"' in (project.out / address).read_text()
+    page = project.out / address
+    page.write_text("kept, since it is newer than its images")
+    write(project)
+    assert page.read_text().startswith("kept")
+    os.utime(path, ns=(2 * page.stat().st_mtime_ns,) * 2)
+    write(project)
+    assert not page.read_text().startswith("kept")
+    page.write_text("old")
+    os.utime(path, (0, 0))
+    project.settings = replace(project.settings, reports_only=True)
+    write(project)
+    assert page.read_text() != "old"
     path.unlink()
     assert "viewer" not in write(project)
-    assert not (project.out / address).exists()
+    assert not page.exists()
 
 
 def test_half_a_sidecar_counts_as_no_result(project):
