@@ -126,6 +126,11 @@ class Settings:
         """Folder of the crash files, settings and messages of this run."""
         return self.output_dir / "logs" / self.run_uuid
 
+    @property
+    def synthesised(self) -> tuple[str, ...]:
+        """Contrasts that are made: FA, which diffusion needs, and what else is asked for."""
+        return tuple(dict.fromkeys(("FA", *self.targets)))
+
     @classmethod
     def from_toml(cls, path: Path, **overrides: Any) -> Settings:
         """Read settings from a TOML file; ``overrides`` win over the file."""

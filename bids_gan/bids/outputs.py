@@ -36,7 +36,7 @@ ENTITIES = {
 #: a field map has no entity for these: they become part of its ``acq-``
 _FOLDED = ("acquisition", "reconstruction", "direction", "part", "chunk")
 #: route of a diffusion run -> what begins the ``acq-`` of its field map
-FIELD_FROM = {"synth": "synthFA", "reverse-pe": "reversePE"}
+FIELD_FROM = {"synth": "synthFA", "reverse-pe": "reversePE", "none": "none"}
 
 
 @cache
@@ -85,15 +85,14 @@ def expected_outputs(session: SessionPlan, settings: Settings) -> list[tuple[Pur
     """
     expected = []
     for key, spec in outputs().items():
-        if spec["scope"] == "session" and spec.get("target") in (None, "FA", *settings.targets):
+        if spec["scope"] == "session" and spec.get("target") in (None, *settings.synthesised):
             expected.append((output_path(key, session.entities),))
         if spec["scope"] != "run" or spec.get("space") not in (None, *settings.output_spaces):
             continue
         keys = (key, spec["instead"]) if "instead" in spec else (key,)
         for run in session.dwi:
-            route = {} if run.route == "none" else {"route": run.route}
-            if route or not spec.get("of_corrected"):
-                paths = (output_path(each, run.entities, **route) for each in keys)
+            if run.route != "none" or not spec.get("of_corrected"):
+                paths = (output_path(each, run.entities, run.route) for each in keys)
                 expected.append(tuple(sorted(paths)))
     return list(dict.fromkeys(expected))
 

@@ -51,8 +51,7 @@ class _Save(SimpleInterface):
     def _figures(self, key, entities, suffix):
         if isdefined(self.inputs.figures):
             for what, path in self.inputs.figures.items():
-                contrast = suffix.get(what, "dwi")
-                self._plain(key, entities, Path(path), what=what, suffix=contrast)
+                self._plain(key, entities, Path(path), what=what, suffix=suffix)
 
     def _model(self) -> dict:
         return json.loads(Path(self.inputs.record).read_text())
@@ -76,11 +75,12 @@ class SaveSession(_Save):
         masks = [session.brain_mask] if session.brain_mask else []
         self._image("brain_mask_t1w", entities, inputs.brain_mask, sources + masks)
         self._image("structures_t1w", entities, inputs.structures, sources + masks)
-        self._figures("figure_session", entities, {"anatomy": "T1w", "synth": "FA"})
+        self._figures("figure_session", entities, "T1w")
         return runtime
 
 
 class _SaveSyntheticInput(_SaveInput):
+    figures = traits.Dict(desc="what a figure shows -> SVG file")
     target = traits.Str(mandatory=True, desc="contrast")
     image = File(exists=True, mandatory=True, desc="synthetic image on the grid of the T1w")
     std = File(exists=True, mandatory=True, desc="its standard deviation")
@@ -98,6 +98,7 @@ class SaveSynthetic(_Save):
         key, sources, model = f"synth_{inputs.target.lower()}", [session.t1w.path], self._model()
         self._image(key, session.entities, inputs.image, sources, **model)
         self._image(f"{key}_std", session.entities, inputs.std, sources, **model)
+        self._figures("figure_session", session.entities, inputs.target)
         return runtime
 
 
@@ -148,7 +149,7 @@ class SaveRun(_Save):
             self._field(entities, both, accepted, quality, model)
         self._plain("bval", entities, Path(inputs.bval))
         self._plain("bvec", entities, Path(inputs.bvec))
-        self._figures("figure_run", entities, {})
+        self._figures("figure_run", entities, "dwi")
         # last: its sidecar is what reports and a second run take as proof of a finished run
         self._image("dwi", entities, inputs.dwi, sources, **self._numbers(quality, model))
         return runtime
@@ -201,3 +202,20 @@ class SaveRun(_Save):
         if run.readout_time:
             numbers["TotalReadoutTime"] = run.readout_time
         return numbers
+
+
+class _SaveViewerInput(_SaveInput):
+    saved = traits.List(traits.Str, mandatory=True, desc="files written, which the page shows")
+
+
+class SaveViewer(_Save):
+    """The page with the volumes of a session."""
+
+    input_spec = _SaveViewerInput
+
+    def _run_interface(self, runtime):
+        from bids_gan.reports.viewer import write_viewer
+
+        path = write_viewer(self.inputs.settings, self.inputs.session)
+        self._results["saved"] = [str(path)] if path else []
+        return runtime

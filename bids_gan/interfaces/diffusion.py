@@ -25,6 +25,7 @@ class _PrepareDiffusionInput(BaseInterfaceInputSpec):
 class _PrepareDiffusionOutput(TraitedSpec):
     reference = File(desc="b=0 reference, distorted")
     fa = File(desc="FA after motion correction only, distorted")
+    color = File(desc="its colours by principal direction, three values a voxel")
     motion = File(desc="pull matrices and framewise displacement (npz)")
 
 
@@ -50,8 +51,9 @@ class PrepareDiffusion(SimpleInterface):
         motion = estimate_motion(series, gradients, reference, mask)
         still = correct_series(series, np.zeros(mask.shape), "j", 0.0, motion.matrices)
         turned = rotate(gradients, series.affine, motion.matrices)
-        fa = fit_tensor(np.asarray(still.dataobj), series.affine, turned, mask).fa
-        for name, data in (("reference", reference.dataobj), ("fa", fa)):
+        maps = fit_tensor(np.asarray(still.dataobj), series.affine, turned, mask)
+        images = {"reference": reference.dataobj, "fa": maps.fa, "color": maps.color_fa}
+        for name, data in images.items():
             self._results[name] = _save(folder / f"{name}.nii", data, series.affine)
         np.savez(folder / "motion.npz", matrices=motion.matrices, fd=motion.fd)
         self._results["motion"] = str(folder / "motion.npz")
@@ -185,6 +187,7 @@ class _ApplyCorrectionOutput(TraitedSpec):
     bval = File()
     bvec = File(desc="rotated by motion only")
     fa = File(desc="FA of the corrected series")
+    color = File(desc="its colours by principal direction, three values a voxel")
     s0 = File(desc="b=0 signal of the tensor fit")
     dwiref = File(desc="b=0 reference, corrected")
     brain_mask = File(desc="T1w brain mask on the diffusion grid")
@@ -234,6 +237,7 @@ class ApplyCorrection(SimpleInterface):
         images = {
             "dwi": (corrected.dataobj, affine),
             "fa": (maps.fa, affine),
+            "color": (maps.color_fa, affine),
             "s0": (maps.s0, affine),
             "dwiref": (b0_reference(corrected, turned).dataobj, affine),
             "brain_mask": (mask.astype(np.uint8), affine),

@@ -19,32 +19,49 @@ class _FiguresOutput(TraitedSpec):
     figures = traits.Dict(desc="what a figure shows -> SVG file")
 
 
-class _DrawSessionInput(BaseInterfaceInputSpec):
+class _DrawAnatomyInput(BaseInterfaceInputSpec):
     t1w = File(exists=True, mandatory=True, desc="T1w without bias field")
     brain_mask = File(exists=True, mandatory=True)
     white = File(exists=True, mandatory=True, desc="white-matter probability")
-    image = File(exists=True, mandatory=True, desc="synthetic FA")
-    std = File(exists=True, mandatory=True, desc="its standard deviation")
 
 
-class DrawSession(SimpleInterface):
-    """Anatomy with contours; T1w, synthetic FA and its uncertainty."""
+class DrawAnatomy(SimpleInterface):
+    """T1w with contours."""
 
-    input_spec = _DrawSessionInput
+    input_spec = _DrawAnatomyInput
     output_spec = _FiguresOutput
 
     def _run_interface(self, runtime):
-        from bids_gan.reports.figures import plot_anatomy, plot_synthesis
+        from bids_gan.reports.figures import plot_anatomy
 
-        t1w, mask, white, image, std = (
-            nib.load(getattr(self.inputs, name))
-            for name in ("t1w", "brain_mask", "white", "image", "std")
-        )
-        folder = Path(runtime.cwd)
-        self._results["figures"] = {
-            "anatomy": str(plot_anatomy(t1w, mask, white, folder / "anatomy.svg")),
-            "synth": str(plot_synthesis(t1w, image, std, mask, folder / "synth.svg")),
-        }
+        images = (nib.load(getattr(self.inputs, n)) for n in ("t1w", "brain_mask", "white"))
+        path = plot_anatomy(*images, Path(runtime.cwd) / "anatomy.svg")
+        self._results["figures"] = {"anatomy": str(path)}
+        return runtime
+
+
+class _DrawSynthesisInput(BaseInterfaceInputSpec):
+    t1w = File(exists=True, mandatory=True, desc="T1w without bias field")
+    image = File(exists=True, mandatory=True, desc="synthetic image")
+    std = File(exists=True, mandatory=True, desc="its standard deviation")
+    brain_mask = File(exists=True, mandatory=True)
+    target = traits.Str(mandatory=True, desc="contrast")
+
+
+class DrawSynthesis(SimpleInterface):
+    """T1w, a synthetic image and its uncertainty."""
+
+    input_spec = _DrawSynthesisInput
+    output_spec = _FiguresOutput
+
+    def _run_interface(self, runtime):
+        from bids_gan.reports.figures import plot_synthesis
+
+        names = ("t1w", "image", "std", "brain_mask")
+        images = (nib.load(getattr(self.inputs, name)) for name in names)
+        path = Path(runtime.cwd) / "synth.svg"
+        path = plot_synthesis(*images, path, target=self.inputs.target)
+        self._results["figures"] = {"synth": str(path)}
         return runtime
 
 
@@ -53,6 +70,10 @@ class _DrawRunInput(BaseInterfaceInputSpec):
     dwiref = File(exists=True, mandatory=True, desc="b=0 after")
     fa_uncorrected = File(exists=True, mandatory=True)
     fa = File(exists=True, mandatory=True)
+    color_uncorrected = File(exists=True, mandatory=True, desc="colours of FA before")
+    color = File(exists=True, mandatory=True, desc="colours of FA after")
+    bval = File(exists=True, mandatory=True)
+    bvec = File(exists=True, mandatory=True)
     white = File(exists=True, mandatory=True, desc="white-matter probability of the T1w")
     brain_mask = File(exists=True, mandatory=True)
     motion = File(exists=True, mandatory=True, desc="see PrepareDiffusion")
@@ -69,17 +90,29 @@ class DrawRun(SimpleInterface):
     output_spec = _FiguresOutput
 
     def _run_interface(self, runtime):
-        from bids_gan.reports.figures import FA_LIMITS, plot_before_after, plot_motion
+        from bids_gan.diffusion.gradients import load_gradients, world_directions
+        from bids_gan.reports.figures import (
+            FA_LIMITS,
+            plot_before_after,
+            plot_gradients,
+            plot_motion,
+        )
 
         folder, inputs = Path(runtime.cwd), self.inputs
         mask, white = nib.load(inputs.brain_mask), nib.load(inputs.white)
         with np.load(inputs.motion) as motion:
             matrices, fd = motion["matrices"], motion["fd"]
-        figures = {"motion": plot_motion(matrices, fd, folder / "motion.svg")}
+        gradients = load_gradients(Path(inputs.bval), Path(inputs.bvec), len(matrices))
+        directions = world_directions(gradients, mask.affine)
+        figures = {
+            "motion": plot_motion(matrices, fd, folder / "motion.svg", centre=_middle(mask)),
+            "gradients": plot_gradients(gradients.bvals, directions, folder / "gradients.svg"),
+        }
         if inputs.route != "none":
             for what, before, after, limits in (
                 ("sdcb0", inputs.reference, inputs.dwiref, None),
                 ("sdcFA", inputs.fa_uncorrected, inputs.fa, FA_LIMITS),
+                ("sdccolour", inputs.color_uncorrected, inputs.color, None),
             ):
                 figures[what] = plot_before_after(
                     nib.load(before),
@@ -87,7 +120,7 @@ class DrawRun(SimpleInterface):
                     white,
                     mask,
                     folder / f"{what}.svg",
-                    name=what.removeprefix("sdc"),
+                    name="colour FA" if what == "sdccolour" else what.removeprefix("sdc"),
                     limits=limits,
                 )
             figures |= self._field(folder, mask)
@@ -107,3 +140,9 @@ class DrawRun(SimpleInterface):
             "fieldmap": plot_field(field, background, mask, scale, folder / "field.svg"),
             "displacement": plot_displacement(shift, mask, folder / "displacement.svg"),
         }
+
+
+def _middle(mask) -> tuple[float, float, float]:
+    """World point (mm) in the middle of a mask."""
+    voxel = np.argwhere(np.asarray(mask.dataobj) > 0).mean(axis=0)
+    return tuple(nib.affines.apply_affine(mask.affine, voxel))

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 from bids_gan import __version__
 from bids_gan.bids.outputs import output_path, write_text
 from bids_gan.reports import bibliography
-from bids_gan.reports.outcome import Outcome, read_json, read_outcome, sidecar_of
+from bids_gan.reports.outcome import (
+    Outcome,
+    model_name,
+    read_json,
+    read_outcome,
+    sidecar_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,15 +127,6 @@ def _synthesis(models: list[dict[str, Any]]) -> str:
         f"[@paszke2019pytorch] (generator: {', '.join(names)}). The map is a prediction and "
         "served as the target of distortion correction only; it is not a measurement."
     )
-
-
-def model_name(model: dict[str, Any]) -> str:
-    name = str(model.get("Model", "not recorded"))
-    if model.get("ModelVersion"):
-        name += f" version {model['ModelVersion']}"
-    if model.get("WeightsSHA256"):
-        name += f", SHA-256 of the weights {str(model['WeightsSHA256'])[:12]}"
-    return name
 
 
 def _diffusion(outcomes: list[Outcome]) -> str:

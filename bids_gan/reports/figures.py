@@ -18,6 +18,7 @@ from bids_gan.reports.mosaic import (
     BRAIN_COLOUR,
     PLANES,
     WHITE_MATTER_COLOUR,
+    Canvas,
     Row,
     add_legend,
     draw_rows,
@@ -27,9 +28,15 @@ from bids_gan.reports.mosaic import (
     window,
 )
 
+# Okabe and Ito (2008)
+SHELL_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7")
+#: s/mm²; b-values that round to the same multiple are one shell
+SHELL_WIDTH = 100
 FIELD_COLOURS = "PuOr_r"
 FIELD_OPACITY = 0.75
 FA_LIMITS = (0.0, 0.8)
+#: target -> ends of the colour map; the others get a robust window
+TARGET_LIMITS = {"FA": FA_LIMITS, "CT": (-200.0, 1500.0)}
 
 
 def plot_anatomy(
@@ -74,8 +81,7 @@ def plot_synthesis(
     brain_mask: nib.Nifti1Image,
     out_file: str | os.PathLike,
     *,
-    name: str = "FA",
-    limits: tuple[float, float] | None = FA_LIMITS,
+    target: str,
 ) -> Path:
     """T1w, synthetic image and its standard deviation: the same slices below each other.
 
@@ -84,30 +90,29 @@ def plot_synthesis(
     t1w, synthetic, spread, brain_mask : 3D image
         `spread` is the standard deviation of the synthetic image in each voxel.
     out_file : path
-    name : str
-        Contrast that was synthesised.
-    limits : tuple of float or None
-        Ends of the colour map of the synthetic image; a robust window when None.
+    target : str
+        Contrast that was synthesised. All but a CT, which shows bone, are black outside the brain.
     """
     canvas = make_canvas(brain_mask)
     inside = canvas.read(brain_mask) > 0.5
     anatomy, image, std = (canvas.read(img) for img in (t1w, synthetic, spread))
-    image, std = (np.where(inside, data, np.nan) for data in (image, std))  # black outside
+    if target != "CT":
+        image, std = (np.where(inside, data, np.nan) for data in (image, std))
     grey = window(anatomy, inside)
-    limits = limits or window(image, inside)
+    limits = TARGET_LIMITS.get(target) or window(image, inside)
     std_limits = (0.0, _round_up(np.percentile(std[inside], 99)))
     rows = []
     for axis in PLANES:
         rows += [
             Row(anatomy, axis, title="T1w", limits=grey),
-            Row(image, axis, title=f"synthetic {name}", limits=limits, bar=name),
+            Row(image, axis, title=f"synthetic {target}", limits=limits, bar=target),
             Row(
                 std,
                 axis,
-                title=f"standard deviation of the synthetic {name}",
+                title=f"standard deviation of the synthetic {target}",
                 cmap="cividis",
                 limits=std_limits,
-                bar=f"SD of {name}",
+                bar=f"SD of {target}",
             ),
         ]
     return _save(to_svg(draw_rows(rows, canvas)), out_file)
@@ -124,11 +129,11 @@ def plot_before_after(
     limits: tuple[float, float] | None = None,
     contour_name: str = "white matter of the T1w",
 ) -> Path:
-    """Flicker figure: hover with the pointer to go from the image before to the one after.
+    """Flicker figure: pointer or focus on it leads from the image before to the one after.
 
     Parameters
     ----------
-    before, after : 3D image
+    before, after : 3D image, or 4D image of three colours between 0 and 1
         The same slices and the same grey-value window are used for both.
     white_matter : 3D image
         Undistorted white matter, mask or probability, outlined at 0.5 in both.
@@ -143,8 +148,11 @@ def plot_before_after(
     """
     canvas = make_canvas(brain_mask)
     inside = canvas.read(brain_mask) > 0.5
-    contours = ((canvas.read(white_matter), WHITE_MATTER_COLOUR),)
-    images = {"before": canvas.read(before), "after": canvas.read(after)}
+    colour = "white" if before.ndim == 4 else WHITE_MATTER_COLOUR
+    contours = ((canvas.read(white_matter), colour),)
+    images = {"before": _read(canvas, before), "after": _read(canvas, after)}
+    if before.ndim == 4:
+        limits = (0.0, 1.0)  # colours stand for themselves
     if limits is None:
         windows = [window(data, inside) for data in images.values()]
         limits = (min(w[0] for w in windows), max(w[1] for w in windows))
@@ -153,9 +161,16 @@ def plot_before_after(
         rows = [Row(data, axis, limits=limits, contours=contours) for axis in PLANES]
         rows[0] = Row(data, PLANES[0], f"{name} {state} correction", "gray", limits, contours)
         fig = draw_rows(rows, canvas, footer_in=0.3)
-        add_legend(fig, [(contour_name, WHITE_MATTER_COLOUR)])
+        add_legend(fig, [(contour_name, colour)])
         views[state] = to_svg(fig)
     return _save(flicker(views["before"], views["after"]), out_file)
+
+
+def _read(canvas: Canvas, img: nib.Nifti1Image) -> np.ndarray:
+    """Values, or colours, on the grid of a figure."""
+    if img.ndim == 3:
+        return canvas.read(img)
+    return np.stack([canvas.read(part) for part in nib.four_to_three(img)], axis=-1).clip(0, 1)
 
 
 def plot_field(
@@ -290,9 +305,56 @@ def plot_displacement(
     ):
         ax.axvline(value, color="black", linestyle=style, label=f"{name} {value:.1f} mm")
     ax.set(xlabel="displacement (mm)", ylabel="share of brain voxels (%)", xlim=(0, None))
-    ax.legend(frameon=False)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     return _save(to_svg(fig), out_file)
+
+
+def plot_gradients(bvals: np.ndarray, directions: np.ndarray, out_file: str | os.PathLike) -> Path:
+    """Diffusion directions on the sphere, and how many volumes each shell has.
+
+    Parameters
+    ----------
+    bvals : (N,) array
+        b-values in s/mm².
+    directions : (N, 3) array
+        Unit directions in world axes; zero where there is none.
+    out_file : path
+    """
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(10, 5), facecolor="white", layout="constrained")
+    sphere = fig.add_subplot(1, 2, 1, projection="3d")
+    counts = fig.add_subplot(1, 2, 2)
+    _draw_sphere(sphere)
+    shells = (np.round(bvals / SHELL_WIDTH) * SHELL_WIDTH).astype(int)
+    values = np.unique(shells)
+    for n, shell in enumerate(values):
+        colour, mark = SHELL_COLOURS[n % len(SHELL_COLOURS)], "os^Dv"[n % 5]
+        mine = directions[(shells == shell) & directions.any(axis=1)]
+        # a direction and its opposite are the same measurement: both sides show gaps
+        for sign, face in ((1, colour), (-1, "none")):
+            sphere.scatter(*(sign * mine.T), marker=mark, facecolors=face, edgecolors=colour, s=22)
+        counts.bar_label(counts.barh(n, (shells == shell).sum(), color=colour), padding=3)
+    counts.set_yticks(range(len(values)), [f"b = {shell}" for shell in values])
+    counts.set(xlabel="volumes", ylabel="shell (s/mm²)")
+    counts.set_ylim(max(len(values), 4) - 0.5, -0.5)
+    counts.margins(x=0.1)
+    counts.xaxis.get_major_locator().set_params(integer=True)
+    counts.spines[["top", "right"]].set_visible(False)
+    return _save(to_svg(fig), out_file)
+
+
+def _draw_sphere(ax) -> None:
+    """Wire frame of the unit sphere with the sides of the person."""
+    along, around = np.mgrid[0 : np.pi : 13j, 0 : 2 * np.pi : 25j]
+    grid = np.sin(along) * np.cos(around), np.sin(along) * np.sin(around), np.cos(along)
+    ax.plot_wireframe(*grid, color="0.85", linewidth=0.5)
+    for axis, ends in enumerate(("LR", "PA", "IS")):
+        for sign, letter in zip((-1, 1), ends, strict=True):
+            ax.text(*(sign * 1.25 * np.eye(3)[axis]), letter, ha="center", va="center")
+    ax.set_box_aspect((1, 1, 1), zoom=1.35)
+    ax.set_axis_off()
 
 
 def _save(svg: str, out_file: str | os.PathLike) -> Path:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bids_gan.bids.outputs import output_path, write_json, write_text
+from bids_gan.reports.group_page import group_page
 from bids_gan.reports.numbers import (
     describe,
     format_value,
@@ -15,7 +19,7 @@ from bids_gan.reports.numbers import (
     sort_names,
 )
 from bids_gan.reports.outcome import read_json
-from bids_gan.reports.pages import render
+from bids_gan.reports.outliers import THRESHOLD, robust_scores
 
 _SIDECAR = re.compile(r"(sub-([0-9A-Za-z+]+)(?:_ses-([0-9A-Za-z+]+))?.*)_desc-preproc_dwi\.json")
 _FIRST_COLUMNS = {
@@ -25,9 +29,9 @@ _FIRST_COLUMNS = {
     "accepted": "Whether the quality gate accepted the distortion correction; n/a where none was "
     "estimated",
     "reasons": "What the quality gate objected to",
+    "outliers": f"Numbers of this run that lie more than {THRESHOLD} robust standard deviations "
+    "(1.4826 times the median absolute deviation) from the median of all runs",
 }
-# Width and height of a strip plot, and the border kept free at its sides (SVG units)
-_PLOT = (640, 60, 12)
 
 
 def write_group(output_dir: str | Path) -> None:
@@ -45,24 +49,22 @@ def write_group(output_dir: str | Path) -> None:
     rows, unreadable = _collect(output_dir)
     found = dict.fromkeys(name for row in rows for name in row)
     names = sort_names([name for name in found if name not in _FIRST_COLUMNS])
+    scores = {name: dict(_scores(name, rows)) for name in names}
+    for n, row in enumerate(rows):
+        row["outliers"] = [name for name in names if abs(scores[name].get(n, 0)) > THRESHOLD]
     columns = [*_FIRST_COLUMNS, *names]
     write_text(output_dir / output_path("group_table", {}), _table(rows, columns))
     write_json(output_dir / output_path("group_dictionary", {}), _dictionary(names))
-    people = {row["participant_id"] for row in rows}
     reports = sorted(path.stem for path in output_dir.glob("sub-*.html"))
-    page = render(
-        "group.html.jinja",
-        rows=rows,
-        columns=columns,
-        headings={name: _heading(name) for name in columns},
-        strips=[_strip(name, rows) for name in names if any(is_number(r.get(name)) for r in rows)],
-        plot=_PLOT,
-        people=len(people),
-        reports=set(reports),
-        without=[person for person in reports if person not in people],
-        unreadable=unreadable,
-    )
+    page = group_page(rows, columns, scores, reports=reports, unreadable=unreadable)
     write_text(output_dir / output_path("group_report", {}), page)
+
+
+def _scores(name: str, rows: list[dict[str, Any]]) -> Iterator[tuple[int, float]]:
+    """Line number and robust score of every row that has a number of this name."""
+    lines = [n for n, row in enumerate(rows) if is_number(row.get(name))]
+    values = np.array([rows[n][name] for n in lines])
+    return zip(lines, robust_scores(values).tolist(), strict=True)
 
 
 def _collect(output_dir: Path) -> tuple[list[dict[str, Any]], list[str]]:
@@ -99,30 +101,3 @@ def _dictionary(names: list[str]) -> dict[str, Any]:
     first = {name: {"Description": text} for name, text in _FIRST_COLUMNS.items()}
     rest = {name: {key: text for key, text in describe(name).items() if text} for name in names}
     return first | rest
-
-
-def _heading(name: str) -> str:
-    if name in _FIRST_COLUMNS:
-        return name
-    known = describe(name)
-    return known["LongName"] + (f" ({known['Units']})" if known["Units"] not in ("", "1") else "")
-
-
-def _strip(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Strip plot of one number: a point for each row, moved up and down so that few coincide."""
-    width, height, border = _PLOT
-    values = [(n, row[name]) for n, row in enumerate(rows) if is_number(row.get(name))]
-    low, high = min(v for _, v in values), max(v for _, v in values)
-    span = (high - low) or 1.0
-    points = []
-    for n, value in values:
-        x = border + (width - 2 * border) * ((value - low) / span if high > low else 0.5)
-        shift = n * 0.618034 % 1  # golden ratio: neighbours in the table lie far apart
-        points.append((round(x, 1), round(6 + shift * (height - 12), 1), n))
-    return {
-        "heading": _heading(name),
-        "description": describe(name)["Description"],
-        "low": format_value(low),
-        "high": format_value(high),
-        "points": points,
-    }

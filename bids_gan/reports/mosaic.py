@@ -289,22 +289,23 @@ _FLICKER = """\
 <style>
 @keyframes flicker { 0% { opacity: 1 } 100% { opacity: 0 } }
 .foreground-svg { animation: 1s ease-in-out alternate infinite paused flicker }
-svg:hover > .foreground-svg { animation-play-state: running }
+svg:is(:hover, :focus) > .foreground-svg { animation-play-state: running }
 @media (prefers-reduced-motion: reduce) {
   .foreground-svg { animation: none }
-  svg:hover > .foreground-svg { opacity: 0 }
+  svg:is(:hover, :focus) > .foreground-svg { opacity: 0 }
 }
 </style>"""
 
 
 def flicker(before: str, after: str) -> str:
-    """Lay two SVG pictures of one size over each other; the pointer makes the upper one fade.
+    """Lay two SVG pictures of one size over each other; pointer or focus makes the upper one fade.
 
     The class name and the movement are those of the flicker figures of NiReports.
     """
     view = re.search(r'viewBox="[^"]*"', before)[0]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {view} preserveAspectRatio="xMidYMid meet">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" {view} preserveAspectRatio="xMidYMid meet" '
+        'tabindex="0">\n'
         f'{_FLICKER}\n<g class="background-svg">{after}</g>\n'
         f'<g class="foreground-svg">{before}</g>\n</svg>\n'
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bids_gan.bids.outputs import output_path
-from bids_gan.reports.numbers import format_value, read_numbers
+from bids_gan.reports.numbers import format_value, is_number, read_numbers
 
 if TYPE_CHECKING:
     from bids_gan.bids.plan import DiffusionRun
@@ -23,6 +23,9 @@ SOURCES = {
     "reverse-pe": "the image of opposite phase encoding",
     "synth": "the synthetic FA",
 }
+
+#: score (`bids_gan.synthesis.generate.out_of_distribution`) above which a result deserves distrust
+OUT_OF_DISTRIBUTION = 4.0
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,47 @@ def read_outcome(output_dir: Path, run: DiffusionRun) -> Outcome:
         "is not known.",
         numbers=numbers,
     )
+
+
+def read_synthesis(output_dir: Path, entities: dict[str, str], target: str) -> Outcome:
+    """Judge one synthetic image by its sidecar.
+
+    Parameters
+    ----------
+    output_dir : Path
+    entities : dict
+        Of the session.
+    target : str
+        Contrast.
+
+    Returns
+    -------
+    Outcome
+    """
+    model = read_json(sidecar_of(output_dir, f"synth_{target.lower()}", entities))
+    if model is None:
+        return Outcome("bad", f"No synthetic {target} was written, see Errors.", finished=False)
+    sentence = f"Synthetic {target} written (generator: {model_name(model)})."
+    score = model.get("OutOfDistribution")
+    if not is_number(score):
+        return Outcome("good", sentence)
+    far = score > OUT_OF_DISTRIBUTION
+    sentence += " The T1w is unlike those of the training:" if far else " The T1w has"
+    sentence += (
+        f" out-of-distribution score {format_value(score)} "
+        f"(about 1 is usual, more than {OUT_OF_DISTRIBUTION:g} deserves distrust)."
+    )
+    return Outcome("attention" if far else "good", sentence)
+
+
+def model_name(model: dict[str, Any]) -> str:
+    """Name, version and checksum of the generator that a sidecar names."""
+    name = str(model.get("Model", "not recorded"))
+    if model.get("ModelVersion"):
+        name += f" version {model['ModelVersion']}"
+    if model.get("WeightsSHA256"):
+        name += f", SHA-256 of the weights {str(model['WeightsSHA256'])[:12]}"
+    return name
 
 
 def worst(states: list[str]) -> str:

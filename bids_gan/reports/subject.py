@@ -16,8 +16,16 @@ from bids_gan.errors import ProcessingError
 from bids_gan.reports import bibliography, boilerplate
 from bids_gan.reports.crashes import read_crashes
 from bids_gan.reports.numbers import DATA, describe
-from bids_gan.reports.outcome import STATES, Outcome, read_outcome, worst
+from bids_gan.reports.outcome import (
+    STATES,
+    read_json,
+    read_outcome,
+    read_synthesis,
+    sidecar_of,
+    worst,
+)
 from bids_gan.reports.pages import render
+from bids_gan.reports.viewer import viewer_path, write_viewer
 
 if TYPE_CHECKING:
     from bids_gan.bids.plan import Plan, SessionPlan
@@ -64,6 +72,8 @@ def _write_report(settings: Settings, plan: Plan, subject: str) -> Path:
 
     sessions = tuple(s for s in plan.sessions if s.subject == subject)
     person = {"subject": subject}
+    for session in sessions:
+        write_viewer(settings, session, anew=settings.reports_only)
     parts = {
         _part(person, "summary"): _summary(settings, plan, sessions),
         _part(person, "about"): _about(settings, sessions),
@@ -102,11 +112,12 @@ def _session_parts(settings: Settings, session: SessionPlan) -> dict[PurePosixPa
         parts[_part(run.entities, "quality", "dwi")] = render(
             "quality.html.jinja", outcome=outcome, rows=rows, words=STATES
         )
-    if model := boilerplate.read_model(settings.output_dir, session):
-        facts = {name: value for name, value in model.items() if _is_plain(value)}
-        parts[_part(session.entities, "generator", "FA")] = render(
-            "generator.html.jinja", facts=facts
-        )
+    for target in settings.synthesised:
+        key = f"synth_{target.lower()}"
+        if model := read_json(sidecar_of(settings.output_dir, key, session.entities)):
+            facts = {name: value for name, value in model.items() if _is_plain(value)}
+            page = render("generator.html.jinja", facts=facts)
+            parts[_part(session.entities, "generator", target)] = page
     return parts
 
 
@@ -132,7 +143,7 @@ def _summary(settings: Settings, plan: Plan, sessions: tuple[SessionPlan, ...]) 
         words=STATES,
         plan=plan,
         sessions=shown,
-        targets=", ".join(settings.targets),
+        targets=", ".join(settings.synthesised),
     )
 
 
@@ -146,24 +157,21 @@ def _summarise(settings: Settings, plan: Plan, session: SessionPlan) -> dict[str
         }
         for run in session.dwi
     ]
-    synthesis = _synthesis(settings, session)
+    synthesis = [
+        read_synthesis(settings.output_dir, session.entities, target)
+        for target in settings.synthesised
+    ]
+    viewer = viewer_path(settings, session)
     states = ["bad"] * bool(session.problems) + [run["outcome"].state for run in runs]
     return {
         "plan": session,
+        "viewer": viewer.relative_to(settings.output_dir) if viewer.is_file() else None,
         "t1w": _relative(plan, session.t1w.path) if session.t1w else "",
         "others": [_relative(plan, path) for path in session.t1w.others] if session.t1w else [],
         "synthesis": synthesis,
         "runs": runs,
-        "states": [*states, synthesis.state],
+        "states": [*states, *(outcome.state for outcome in synthesis)],
     }
-
-
-def _synthesis(settings: Settings, session: SessionPlan) -> Outcome:
-    model = boilerplate.read_model(settings.output_dir, session)
-    if model is None:
-        return Outcome("bad", "No synthetic image was written, see Errors.", finished=False)
-    name = boilerplate.model_name(model)
-    return Outcome("good", f"Synthetic FA written (generator: {name}).")
 
 
 def _about(settings: Settings, sessions: tuple[SessionPlan, ...]) -> str:

@@ -37,7 +37,7 @@ def init_anatomical_wf(
 
     from bids_gan.interfaces.anatomical import PrepareAnatomy, Synthesise
     from bids_gan.interfaces.derivatives import SaveSession, SaveSynthetic
-    from bids_gan.interfaces.figures import DrawSession
+    from bids_gan.interfaces.figures import DrawAnatomy, DrawSynthesis
     from bids_gan.models.registry import card_for_target, find_card
 
     workflow = pe.Workflow(name=name)
@@ -51,7 +51,7 @@ def init_anatomical_wf(
     )
     if session.brain_mask:
         prepare.inputs.brain_mask = str(session.brain_mask)
-    draw = pe.Node(DrawSession(), name="draw_anatomy", mem_gb=1.0)
+    draw = pe.Node(DrawAnatomy(), name="draw_anatomy", mem_gb=1.0)
     save = pe.Node(
         SaveSession(settings=settings, session=session), name="save_anatomy", mem_gb=0.5
     )
@@ -62,8 +62,7 @@ def init_anatomical_wf(
         (draw, save, [("figures", "figures")]),
         (prepare, outputnode, [("anatomy", "anatomy")]),
     ])  # fmt: skip
-    # diffusion needs FA, whatever else is asked for
-    for target in dict.fromkeys(("FA", *settings.targets)):
+    for target in settings.synthesised:
         generator = card_for_target(target, settings.model)
         synthesise = pe.Node(
             Synthesise(t1w=t1w, model=str(generator.path), device=settings.device),
@@ -76,14 +75,16 @@ def init_anatomical_wf(
             name=f"save_{target.lower()}",
             mem_gb=0.5,
         )
+        draw = pe.Node(DrawSynthesis(target=target), name=f"draw_{target.lower()}", mem_gb=1.0)
         images = [("image_t1w", "image"), ("std_t1w", "std")]
         workflow.connect([
             (prepare, synthesise, [("anatomy", "anatomy")]),
+            (prepare, draw, [("t1w", "t1w"), ("brain_mask", "brain_mask")]),
+            (synthesise, draw, images),
             (synthesise, keep, [*images, ("record", "record")]),
+            (draw, keep, [("figures", "figures")]),
         ])  # fmt: skip
         if target == "FA":
-            workflow.connect([
-                (synthesise, draw, images),
-                (synthesise, outputnode, [("image", "image"), ("record", "record")]),
-            ])  # fmt: skip
+            given = [("image", "image"), ("record", "record")]
+            workflow.connect([(synthesise, outputnode, given)])
     return workflow

@@ -62,6 +62,7 @@ def init_diffusion_wf(
     )
     applied = ("dwi", "bval", "bvec", "fa", "s0", "fa_t1w", "dwiref", "brain_mask", "synth_fa",
                "orig_to_dwi", "xfm")  # fmt: skip
+    drawn = ("dwiref", "fa", "color", "bval", "bvec", "white", "brain_mask")
     workflow.connect([
         (inputnode, estimate, [("anatomy", "anatomy"), ("image", "synthetic_fa")]),
         (prepare, estimate, [("reference", "reference"), ("fa", "fa")]),
@@ -69,9 +70,9 @@ def init_diffusion_wf(
         (prepare, apply, [("motion", "motion")]),
         (estimate, apply, [(f, f) for f in ("field", "dwi_to_t1w", "quality")]),
         (prepare, draw, [("reference", "reference"), ("fa", "fa_uncorrected")]),
-        (prepare, draw, [("motion", "motion")]),
+        (prepare, draw, [("color", "color_uncorrected"), ("motion", "motion")]),
         (estimate, draw, [("field", "field")]),
-        (apply, draw, [(f, f) for f in ("dwiref", "fa", "white", "brain_mask")]),
+        (apply, draw, [(f, f) for f in drawn]),
         (inputnode, save, [("record", "record")]),
         (prepare, save, [("fa", "fa_uncorrected"), ("motion", "motion")]),
         (estimate, save, [("field", "field"), ("quality", "quality")]),

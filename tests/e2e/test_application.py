@@ -146,7 +146,9 @@ def test_every_contrast_is_in_the_units_of_its_card(run):
 
 
 def test_report_and_group_page(run):
-    assert (run.out / "sub-01.html").stat().st_size < 15 * 2**20
+    pages = [run.out / "sub-01.html", *(run.out / "sub-01" / "figures").iterdir()]
+    assert sum(page.stat().st_size for page in pages) < 15 * 2**20
+    assert any("viewer" in page.name for page in pages)
     command = [sys.executable, "-m", "bids_gan", str(run.bids), str(run.out), "group"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=run.folder)
     assert done.returncode == 0, done.stderr

@@ -15,6 +15,7 @@ from bids_gan.reports import figures
 from bids_gan.reports.mosaic import Row, draw_rows, make_canvas, window
 
 SHAPE = (24, 28, 20)
+PICTURE = '<svg viewBox="0 0 1 1"></svg>'
 
 
 def upright(oblique=0.0):
@@ -50,8 +51,11 @@ def draw_all(image, mask, folder):
     small = nib.Nifti1Image(image.get_fdata() / 1000, image.affine)
     field = nib.Nifti1Image(image.get_fdata() - 40, image.affine)
     figures.plot_anatomy(image, mask, small, folder / "anatomy.svg")
-    figures.plot_synthesis(image, small, small, mask, folder / "synthesis.svg")
+    figures.plot_synthesis(image, small, small, mask, folder / "synthesis.svg", target="FA")
+    figures.plot_synthesis(image, small, small, mask, folder / "bone.svg", target="CT")
     figures.plot_before_after(image, small, mask, mask, folder / "flicker.svg", name="b0")
+    colour = nib.concat_images([small, small, small])
+    figures.plot_before_after(colour, colour, mask, mask, folder / "colour.svg", name="colour FA")
     figures.plot_field(field, image, mask, -0.14, folder / "field.svg")
     figures.plot_displacement(field, mask, folder / "displacement.svg")
     return {path.stem: path.read_text() for path in folder.glob("*.svg")}
@@ -64,7 +68,7 @@ def test_storage_order_does_not_change_the_picture(codes, oblique, tmp_path):
     (tmp_path / "b").mkdir()
     expected = draw_all(image, mask, tmp_path / "a")
     found = draw_all(reorder(image, codes), reorder(mask, codes), tmp_path / "b")
-    assert len(expected) == 5
+    assert len(expected) == 7
     for name, svg in expected.items():
         assert found[name] == svg, name
 
@@ -193,3 +197,56 @@ def test_text_stays_inside_the_figure():
         assert box.x1 <= frame.x1, text.get_text()
         assert box.y0 >= frame.y0, text.get_text()
         assert box.y1 <= frame.y1, text.get_text()
+
+
+def test_colours_keep_their_places_and_are_not_stretched(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(figures, "to_svg", lambda fig: seen.append(fig) or PICTURE)
+    image, mask = phantom()
+    red = nib.Nifti1Image(np.where(image.get_fdata() > 60, 0.7, 0), image.affine)
+    blue = nib.Nifti1Image(np.where(image.get_fdata() > 60, 0, 0.2), image.affine)
+    none = nib.Nifti1Image(np.zeros(SHAPE), image.affine)
+    before = nib.concat_images([red, none, blue])
+    figures.plot_before_after(before, before, mask, mask, tmp_path / "f.svg", name="colour FA")
+    picture = seen[0].axes[0].images[0].get_array()
+    assert np.asarray(picture.max(axis=(0, 1))) == pytest.approx([0.7, 0, 0.2])
+    assert np.all(picture[picture[..., 0] > 0.6][:, 2] < 0.01)
+
+
+def test_flicker_can_be_reached_by_keyboard(tmp_path):
+    image, mask = phantom()
+    path = figures.plot_before_after(image, image, mask, mask, tmp_path / "f.svg", name="b0")
+    svg = path.read_text()
+    assert 'tabindex="0"' in svg.split(">")[0]
+    assert svg.count(":focus") == 2
+
+
+def test_only_a_ct_is_shown_outside_the_brain(tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(figures, "to_svg", lambda fig: seen.setdefault("fig", fig) and "<svg/>")
+    image, mask = phantom()
+    everywhere = nib.Nifti1Image(np.full(SHAPE, 900.0), image.affine)
+    for target, share in (("T2w", 0.75), ("CT", 1.0)):
+        seen.clear()
+        path = tmp_path / f"{target}.svg"
+        figures.plot_synthesis(image, everywhere, everywhere, mask, path, target=target)
+        shown = np.isfinite(np.ma.filled(seen["fig"].axes[1].images[0].get_array(), np.nan))
+        gaps = 6 / 7 * 2 / 20  # columns between slices are never drawn
+        assert shown.mean() <= share
+        assert (shown.mean() > 1 - gaps) == (target == "CT")
+
+
+def test_gradient_figure_shows_both_ends_of_every_direction_and_counts(tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(figures, "to_svg", lambda fig: seen.setdefault("fig", fig) and "<svg/>")
+    directions = np.array([[0, 0, 0], [0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]])
+    bvals = np.array([0, 5, 1000, 995, 3000.0])
+    figures.plot_gradients(bvals, directions, tmp_path / "g.svg")
+    sphere, counts = seen["fig"].axes
+    points = [np.array(part._offsets3d).T for part in sphere.collections[1:]]
+    points = np.concatenate([part for part in points if part.size])
+    expected = np.concatenate([directions[2:], -directions[2:]])
+    assert sorted(map(tuple, points)) == sorted(map(tuple, expected))
+    labels = [label.get_text() for label in counts.get_yticklabels()]
+    assert labels == ["b = 0", "b = 1000", "b = 3000"]
+    assert [bar.get_width() for bar in counts.patches] == [2, 2, 1]

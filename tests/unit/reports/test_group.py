@@ -79,8 +79,8 @@ def test_text_is_escaped_and_cannot_break_the_table(project):
     (row,) = table(project.out)
     assert row["reasons"] == f"{project.hostile} with breaks"
     html = (project.out / "group.html").read_text()
-    assert html.count("<script") == 1
-    assert "alert(" not in html.split("<script>")[1]
+    assert html.count("<script") == 2
+    assert "alert(" not in "".join(html.split("<script")[1:])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "", []])
@@ -105,20 +105,42 @@ def test_empty_folder_gives_an_empty_table(tmp_path):
     assert "0 diffusion runs of 0 people" in " ".join(html.split())
 
 
-def test_two_thousand_runs_fit_in_a_small_self_contained_page(project):
+def points_of(html):
+    return json.loads(re.search(r'id="points">(.*?)</script>', html)[1])
+
+
+def write_many(project, count, **special):
+    """Runs with random numbers; `special` gives the last run's own."""
     draw = random.Random(0)
     folder = project.out / "sub-01" / "dwi"
     folder.mkdir(parents=True)
-    for n in range(2000):
-        numbers = {name: draw.gauss(1, 0.3) for name in known_numbers()}
+    for n in range(count):
+        numbers = {name: draw.gauss(1, 0.1) for name in known_numbers()}
+        numbers |= special if n == count - 1 else {}
         content = json.dumps({"SDCQuality": {"accepted": True, "reasons": [], **numbers}})
-        (folder / f"sub-01_run-{n}_desc-preproc_dwi.json").write_text(content)
+        (folder / f"sub-01_run-{n:04}_desc-preproc_dwi.json").write_text(content)
     write_group(project.out)
-    page = project.out / "group.html"
-    assert page.stat().st_size < 10e6
-    html = page.read_text()
-    assert html.count("<circle") == 2000 * len(known_numbers())
-    assert html.count('<tr id="row-') == 2000
+    return (project.out / "group.html").read_text()
+
+
+def test_outlier_is_flagged_in_table_plot_and_file(project):
+    html = write_many(project, 30, jacobian_min=-1.0)
+    *others, last = table(project.out)
+    assert "jacobian_min" in last["outliers"].split("; ")
+    assert all("jacobian_min" not in row["outliers"] for row in others)
+    assert 'class="number low">-1</td>' in html
+    number = list(known_numbers()).index("jacobian_min")
+    assert [row for *_, row, far in points_of(html)[number] if far] == [29]
+    assert "median absolute deviation" in html
+
+
+def test_two_thousand_runs_fit_in_a_small_self_contained_page(project):
+    html = write_many(project, 2000)
+    assert (project.out / "group.html").stat().st_size < 10e6
+    points = points_of(html)
+    assert len(points) == len(known_numbers())
+    for strip in points:
+        assert [row for *_, row, _ in strip] == list(range(2000))
+        assert all(0 <= x <= 640 and 0 <= y <= 72 for x, y, *_ in strip)
+    assert html.split("<tbody>")[1].count("<tr>") == 2000
     assert not re.search(r"""(?:src|href)=["']https?:|@import|url\(""", html)
-    assert {int(n) for n in re.findall(r'data-row="(\d+)"', html)} == set(range(2000))
-    assert all(0 <= float(x) <= 640 for x in re.findall(r'cx="([^"]+)"', html))

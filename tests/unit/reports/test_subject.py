@@ -2,12 +2,14 @@ import os
 import re
 from dataclasses import replace
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from bids_gan.bids.outputs import output_path
 from bids_gan.errors import ProcessingError
 from bids_gan.reports import subject
-from bids_gan.reports.outcome import read_outcome
+from bids_gan.reports.outcome import read_outcome, read_synthesis
 from bids_gan.reports.subject import rerun_command, write_subject_reports
 
 PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>'
@@ -64,6 +66,56 @@ def test_outcome_of_a_run(project, run, sidecar, state, words):
     assert outcome.state == state
     assert words in outcome.sentence
     assert outcome.finished == (sidecar is not None)
+
+
+@pytest.mark.parametrize(
+    ("score", "state", "words"),
+    [(1.2, "good", "T1w has"), (4.2, "attention", "unlike"), (None, "good", "written")],
+)
+def test_strange_t1w_is_said_to_be_strange(project, score, state, words):
+    project.write_model(OutOfDistribution=score)
+    outcome = read_synthesis(project.out, {"subject": "01"}, "FA")
+    assert outcome.state == state
+    assert words in outcome.sentence
+    assert ("score" in outcome.sentence) == (score is not None)
+
+
+def test_every_contrast_that_was_asked_for_has_its_line_and_figure(project):
+    project.settings = replace(project.settings, targets=("T2w",))
+    project.write_model()
+    add_figure(project, "figure_session", {"subject": "01"}, "synth", "T2w")
+    html = write(project)
+    assert "Synthetic FA written" in section(html, "Summary")
+    assert "No synthetic T2w was written" in section(html, "Summary")
+    assert "desc-synth_T2w.svg" in section(html, "Synthesis")
+
+
+def test_page_with_volumes_is_linked_where_it_exists(project):
+    assert "viewer" not in write(project)
+    mask = nib.Nifti1Image(np.ones((4, 4, 4), np.uint8), np.eye(4))
+    t1w = project.plan.sessions[0].t1w.path
+    path = project.out / output_path("brain_mask_t1w", {"subject": "01"})
+    for file in (t1w, path):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        mask.to_filename(file)
+    address = "sub-01/figures/sub-01_desc-volumes_viewer.html"
+    assert f'href="./{address}"' in section(write(project), "Summary")
+    assert 'href="../../sub-01.html"' in (project.out / address).read_text()
+    page = project.out / address
+    page.write_text("kept, since it is newer than its images")
+    write(project)
+    assert page.read_text().startswith("kept")
+    os.utime(path, ns=(2 * page.stat().st_mtime_ns,) * 2)
+    write(project)
+    assert not page.read_text().startswith("kept")
+    page.write_text("old")
+    os.utime(path, (0, 0))
+    project.settings = replace(project.settings, reports_only=True)
+    write(project)
+    assert page.read_text() != "old"
+    path.unlink()
+    assert "viewer" not in write(project)
+    assert not page.exists()
 
 
 def test_half_a_sidecar_counts_as_no_result(project):

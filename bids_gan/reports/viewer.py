@@ -1,0 +1,207 @@
+"""A page with the volumes of one session: linked cross-hairs, overlays, before and after.
+
+Everything is inside the page, the NiiVue library and its volumes included, so that it opens from
+a read-only folder without network. Volumes are 8-bit copies for the eye, all in the world of the
+T1w; measurements belong to the NIfTI files.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+
+from bids_gan.bids.outputs import output_path, outputs, write_text
+from bids_gan.geometry import box_grid, resample, voxel_sizes
+from bids_gan.reports.figures import FA_LIMITS, FIELD_COLOURS, TARGET_LIMITS
+from bids_gan.reports.mosaic import window
+from bids_gan.reports.numbers import DATA
+from bids_gan.reports.pages import render
+
+if TYPE_CHECKING:
+    from bids_gan.bids.plan import DiffusionRun, SessionPlan
+    from bids_gan.settings import Settings
+
+#: mm kept around the brain
+MARGIN = 10.0
+#: mm; finer voxels would make the page too large for what a screen shows
+FINEST, FINEST_SYNTHETIC = 1.0, 1.5
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One image as the page shows it.
+
+    Attributes
+    ----------
+    name : str
+    path : Path
+    limits : tuple of float or None
+        Ends of the colour map; a robust window inside the brain when None.
+    colours : {'gray', 'field'}
+        Of the image shown alone; `field` has two ends, and is clear at zero.
+    to_source : (4, 4) array or None
+        World of the T1w -> world of the image; None where they are the same.
+    pair : str
+        Layers of one pair are exchanged by the before/after button.
+    finest : float
+        Least voxel size of the copy in mm.
+    """
+
+    name: str
+    path: Path
+    limits: tuple[float, float] | None = None
+    colours: str = "gray"
+    to_source: np.ndarray | None = None
+    pair: str = ""
+    finest: float = FINEST
+
+
+def viewer_path(settings: Settings, session: SessionPlan) -> Path:
+    """Where the page of a session lies."""
+    name = output_path("figure_session", session.entities, what="volumes", suffix="viewer")
+    return settings.output_dir / name.with_suffix(".html")
+
+
+def write_viewer(settings: Settings, session: SessionPlan, *, anew: bool = False) -> Path | None:
+    """Write the page of one session, unless it is newer than all that it shows.
+
+    Parameters
+    ----------
+    settings : Settings
+    session : SessionPlan
+    anew : bool
+        Write it in any case.
+
+    Returns
+    -------
+    Path or None
+        None when the session has no brain mask, for instance because it failed; a page that an
+        earlier run left is removed then.
+    """
+    path = viewer_path(settings, session)
+    mask = settings.output_dir / output_path("brain_mask_t1w", session.entities)
+    if session.t1w is None or not mask.is_file():
+        path.unlink(missing_ok=True)
+        return None
+    layers = [layer for layer in _layers(settings, session) if layer.path.is_file()]
+    shown = [mask, *(layer.path for layer in layers)]
+    newest = max(file.stat().st_mtime_ns for file in shown)
+    if anew or not path.is_file() or path.stat().st_mtime_ns <= newest:
+        write_text(path, _page(session, layers, nib.load(mask)))
+    return path
+
+
+def _page(session: SessionPlan, layers: list[Layer], mask: nib.Nifti1Image) -> str:
+    from markupsafe import Markup
+
+    report = output_path("report", {"subject": session.subject})
+    return render(
+        "viewer.html.jinja",
+        title=f"Volumes of {session.label}",
+        back=f"../../{report}",
+        volumes=[embed(layer, mask) for layer in layers],
+        field_colours=_field_colours(),
+        niivue=Markup((DATA / "niivue" / "niivue.umd.js").read_text(encoding="utf-8")),
+        licences=(DATA / "niivue" / "LICENSES.txt").read_text(encoding="utf-8"),
+    )
+
+
+def _layers(settings: Settings, session: SessionPlan) -> list[Layer]:
+    """Everything that may be shown, whether it exists or not."""
+    found = [Layer("T1w", session.t1w.path)]
+    for key, spec in outputs().items():
+        if spec.get("target") and not key.endswith("_std"):
+            limits = TARGET_LIMITS.get(spec["target"])
+            path = settings.output_dir / output_path(key, session.entities)
+            name = f"synthetic {spec['target']}"
+            found.append(Layer(name, path, limits, finest=FINEST_SYNTHETIC))
+    for run in session.dwi:
+        found += _run_layers(settings, run)
+    return found
+
+
+def _run_layers(settings: Settings, run: DiffusionRun) -> list[Layer]:
+    from bids_gan.itk import read_affine
+
+    def path(key: str) -> Path:
+        return settings.output_dir / output_path(key, run.entities, run.route)
+
+    if not path("dwi_to_t1w").is_file():
+        return []
+    # the file resamples onto the T1w: it maps points of the T1w to the diffusion world
+    to_source = read_affine(path("dwi_to_t1w"))
+    which, pair = f", {run.label}", f"FA, {run.label}"
+    return [
+        Layer(f"FA before{which}", path("fa_uncorrected"), FA_LIMITS, "gray", to_source, pair),
+        Layer(f"FA after{which}", path("fa"), FA_LIMITS, "gray", to_source, pair),
+        Layer(f"b0 after{which}", path("dwiref"), None, "gray", to_source),
+        Layer(f"field in Hz{which}", path("fieldmap"), None, "field", to_source),
+        Layer(
+            f"field in Hz, not applied{which}",
+            path("fieldmap_rejected"),
+            None,
+            "field",
+            to_source,
+        ),
+    ]
+
+
+def embed(layer: Layer, mask: nib.Nifti1Image) -> dict[str, Any]:
+    """What the page needs of one image.
+
+    Parameters
+    ----------
+    layer : Layer
+    mask : 3D image
+        Brain mask of the T1w: it says which part is kept.
+
+    Returns
+    -------
+    dict
+        ``name``, ``low``, ``high``, ``colours``, ``pair``, and ``nifti``: the image on an
+        upright grid of the T1w's world, 8 bits a voxel, gzip, base64.
+    """
+    inside = np.asanyarray(mask.dataobj) > 0
+    img = nib.funcs.squeeze_image(nib.load(layer.path))
+    spacing = max(layer.finest, float(voxel_sizes(img.affine).min()))
+    shape, affine = box_grid(inside, mask.affine, spacing, MARGIN)
+    brain = resample(inside, mask.affine, shape, affine, order=0)
+    data = np.nan_to_num(np.asanyarray(img.dataobj).astype(np.float32))
+    data = resample(data, img.affine, shape, affine, target_to_source=layer.to_source)
+    if layer.colours == "field":
+        data = np.where(brain, data, 0)
+        reach = float(np.percentile(np.abs(data[brain]), 99)) or 1.0
+        low, high = -reach, reach
+    else:
+        low, high = layer.limits or window(data, brain)
+    small = nib.Nifti1Image(np.clip(data, low, high), affine)
+    small.set_data_dtype(np.uint8)  # nibabel keeps the scale in the header
+    packed = gzip.compress(small.to_bytes(), mtime=0)
+    return {
+        "name": layer.name,
+        "low": low,
+        "high": high,
+        "colours": layer.colours,
+        "pair": layer.pair,
+        "nifti": base64.b64encode(packed).decode(),
+    }
+
+
+def _field_colours(steps: int = 17) -> dict[str, dict[str, list[int]]]:
+    """Colour maps of NiiVue for the two signs of a field, from zero outwards."""
+    from matplotlib import colormaps
+
+    def colour_map(end: float) -> dict[str, list[int]]:
+        colours = colormaps[FIELD_COLOURS](np.linspace(0.5, end, steps))
+        colours[0, 3] = 0  # what lies below the scale is clear
+        columns = np.column_stack([colours, np.linspace(0, 1, steps)])  # red to opacity, place
+        columns = (columns * 255).round().astype(int).T.tolist()
+        return dict(zip("RGBAI", columns, strict=True))
+
+    return {"positive": colour_map(1.0), "negative": colour_map(0.0)}

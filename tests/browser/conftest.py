@@ -1,0 +1,77 @@
+"""Pages in a real browser: Chromium without a window, and what it complains about."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+AXE = Path(__file__).parent / "axe" / "axe.min.js"
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The browser; the test is skipped where it is not installed."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install -e .[test]"
+    )
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip(
+            "Chromium is not installed: apt-get install chromium (see docs/development.md)"
+        )
+    # WebGL is drawn by the processor: machines that test have no graphics card
+    arguments = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium):
+    """Open a file in a window of some width and colour scheme.
+
+    At the end of the test the pages must not have logged an error, asked for anything but files,
+    been wider than the window, or have a serious fault of accessibility.
+    """
+    opened, complaints = [], []
+
+    def open_page(path: Path, width: int = 1280, scheme: str = "light"):
+        page = chromium.new_page(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda r: _is_remote(r.url) and complaints.append(r.url))
+        page.goto(path.as_uri())
+        opened.append(page)
+        return page
+
+    yield open_page
+    for page in opened:
+        if page.url.startswith("file:"):
+            complaints += _layout_faults(page) + _accessibility_faults(page)
+        page.close()
+    assert not complaints
+
+
+def _is_remote(url: str) -> bool:
+    return not url.startswith(("file:", "data:", "blob:"))
+
+
+def _layout_faults(page) -> list[str]:
+    wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    return [f"{page.url} is {wide} pixels too wide"] if wide > 0 else []
+
+
+def _accessibility_faults(page) -> list[str]:
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run().then((result) => result.violations)")
+    return [
+        f"{fault['id']}: {fault['help']}: {fault['nodes'][0]['html'][:200]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]

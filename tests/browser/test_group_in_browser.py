@@ -1,0 +1,92 @@
+"""The group page as people use it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bids_gan.reports.group import write_group
+from bids_gan.reports.numbers import known_numbers
+
+PEOPLE = 12
+
+
+@pytest.fixture
+def group(tmp_path):
+    """Twelve people; the last has no report, the third a number far from the others."""
+    for n in range(PEOPLE):
+        person = f"sub-{n:02}"
+        folder = tmp_path / person / "dwi"
+        folder.mkdir(parents=True)
+        numbers = dict.fromkeys(known_numbers(), 1 + 0.01 * (n * 7 % PEOPLE))
+        if n == 2:
+            numbers["overlap"] = 0.1
+        quality = {"accepted": n != 5, "reasons": [] if n != 5 else ["no gain"], **numbers}
+        path = folder / f"{person}_dir-AP_desc-preproc_dwi.json"
+        path.write_text(json.dumps({"SDCQuality": quality}))
+        if n < PEOPLE - 1:
+            page = f'<!DOCTYPE html><html lang="en"><title>{person}</title><main><h1>{person}</h1>'
+            (tmp_path / f"{person}.html").write_text(page)
+    write_group(tmp_path)
+    return tmp_path / "group.html"
+
+
+def shown(page):
+    return page.locator("tbody tr:visible td:first-child").all_inner_texts()
+
+
+def drawn(page, number):
+    """How many points the plot of a number shows, and how many of them are flagged."""
+    plot = page.locator("svg").nth(list(known_numbers()).index(number))
+    paths = plot.locator(".points:not(.chosen)").all()
+    counts = [(path.get_attribute("d") or "").count("M") for path in paths]
+    return sum(counts), counts[1]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_page_fits_and_is_accessible(visit, group, width, scheme):
+    page = visit(group, width, scheme)
+    assert drawn(page, "overlap") == (PEOPLE, 1)
+    assert drawn(page, "fd_max_mm") == (PEOPLE, 0)
+
+
+def test_sorting_by_a_number_and_back(visit, group):
+    page = visit(group)
+    before = shown(page)
+    heading = page.get_by_role("button", name="Overlap of the brain masks")
+    heading.press("Enter")
+    assert shown(page)[0] == "sub-02"
+    heading.press("Enter")
+    assert shown(page)[-1] == "sub-02"
+    page.get_by_role("button", name="participant_id").click()
+    assert shown(page) == before
+
+
+def test_filter_narrows_table_and_plots(visit, group):
+    page = visit(group)
+    page.get_by_label("Show runs with").fill("no gain false")
+    assert shown(page) == ["sub-05"]
+    assert drawn(page, "fd_max_mm") == (1, 0)
+    assert page.locator("#count").inner_text() == f"1 of {PEOPLE} runs shown"
+    page.get_by_label("Show runs with").fill("")
+    page.get_by_label("flagged ones only").check()
+    assert shown(page) == ["sub-02"]
+    assert drawn(page, "overlap") == (1, 1)
+
+
+def test_point_opens_the_report_of_its_person(visit, group):
+    page = visit(group)
+    number = list(known_numbers()).index("overlap")
+    plot = page.locator("svg").nth(number)
+    plot.scroll_into_view_if_needed()
+    x, y, row, far = json.loads(page.locator("#points").inner_text())[number][2]
+    assert (row, far) == (2, True)
+    box, view = plot.bounding_box(), [640, 72]
+    page.mouse.move(box["x"] + x * box["width"] / view[0], box["y"] + y * box["height"] / view[1])
+    assert page.locator("#tip").inner_text() == "sub-02_dir-AP"
+    assert page.locator("tr.chosen td").first.inner_text() == "sub-02"
+    page.mouse.down()
+    page.mouse.up()
+    page.wait_for_url("**/sub-02.html")

@@ -1,0 +1,92 @@
+"""The volume viewer as people use it."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import pytest
+from PIL import Image
+from small_session import make_session
+
+from bids_gan.reports.viewer import write_viewer
+
+
+@pytest.fixture
+def viewer(tmp_path):
+    """The page of a small session."""
+    settings, plan = make_session(tmp_path)
+    return write_viewer(settings, plan.sessions[0])
+
+
+@pytest.fixture
+def window(visit, viewer):
+    page = visit(viewer)
+    wait(page, 1)
+    return page
+
+
+def wait(page, times):
+    """Until the images were loaded so many times."""
+    page.wait_for_selector(f'body[data-drawn="{times}"]')
+
+
+def pictures(page):
+    return [canvas.screenshot() for canvas in page.locator("canvas").all()]
+
+
+def colours(page, side):
+    """How many different colours a canvas shows."""
+    return len(Image.open(BytesIO(pictures(page)[side])).convert("RGB").getcolors(1 << 24))
+
+
+def test_both_images_are_drawn(window):
+    assert window.locator("#trouble").is_hidden()
+    assert colours(window, 0) > 50
+    assert colours(window, 1) > 50
+    assert window.locator("output").first.inner_text().startswith("0 ")
+
+
+def test_slider_changes_the_overlay_only(window):
+    plain = pictures(window)
+    assert window.get_by_label("Opacity").is_disabled()
+    window.get_by_label("Overlay").select_option(label="field in Hz, dir-AP")
+    wait(window, 2)
+    overlaid = pictures(window)
+    window.get_by_label("Opacity").fill("1")
+    opaque = pictures(window)
+    window.get_by_label("Opacity").fill("0")
+    clear = pictures(window)
+    for side in (0, 1):
+        assert plain[side] != overlaid[side] != opaque[side]
+        assert clear[side] == plain[side]
+
+
+def test_before_and_after_change_places(window):
+    after = pictures(window)
+    window.get_by_role("button", name="Before").click()
+    wait(window, 2)
+    before = pictures(window)
+    assert before[0] == after[0]  # the T1w has no other state
+    assert before[1] != after[1]
+    window.keyboard.press("b")
+    wait(window, 3)
+    assert pictures(window)[1] == after[1]
+
+
+def test_cross_hairs_are_linked_and_move_by_keys(window):
+    canvas, places = window.locator("canvas").first, window.locator("output")
+    canvas.focus()
+    for _ in range(5):
+        canvas.press("ArrowRight")
+    left, right = (text.split(":")[0] for text in places.all_inner_texts())
+    assert left == right
+    assert " R," in left
+    assert int(left.split()[0]) >= 15
+    canvas.press("PageDown")
+    assert places.nth(1).inner_text().split(":")[0] != right
+
+
+def test_page_fits_a_narrow_window_in_the_dark(visit, viewer):
+    page = visit(viewer, 400, "dark")
+    wait(page, 1)
+    assert colours(page, 0) > 50

@@ -1,0 +1,85 @@
+import base64
+import gzip
+import re
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bids_gan.reports.numbers import DATA
+from bids_gan.reports.viewer import Layer, embed
+
+SHAPE = (20, 24, 18)
+
+
+def turned(degrees, shift):
+    """Rigid world-to-world matrix about the vertical."""
+    angle = np.deg2rad(degrees)
+    matrix = np.eye(4)
+    matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    matrix[:3, 3] = shift
+    return matrix
+
+
+def smooth(points):
+    """A smooth function of world coordinates in mm, the same wherever it is sampled."""
+    return 100 + points @ [0.4, -0.7, 0.9]
+
+
+def on_grid(affine, world_of):
+    points = np.moveaxis(np.indices(SHAPE), 0, -1)
+    return smooth(nib.affines.apply_affine(world_of @ affine, points))
+
+
+def unpack(record):
+    return nib.Nifti1Image.from_bytes(gzip.decompress(base64.b64decode(record["nifti"])))
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LIA", "PSR"])
+def test_image_of_another_world_and_orientation_lands_in_place(tmp_path, codes):
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[6:14, 7:17, 5:13] = 1
+    mask = nib.Nifti1Image(mask, np.diag([2.0, 2, 2, 1]))
+    to_source = turned(20, [3, -2, 4])  # world of the T1w -> world of the image
+    affine = to_source @ mask.affine
+    image = nib.Nifti1Image(on_grid(affine, np.linalg.inv(to_source)), affine)
+    image = image.as_reoriented(
+        nib.orientations.ornt_transform(
+            nib.orientations.io_orientation(affine), nib.orientations.axcodes2ornt(codes)
+        )
+    )
+    path = tmp_path / "image.nii"
+    nib.save(image, path)
+    record = embed(Layer("x", path, (0.0, 200.0), to_source=to_source), mask)
+    found = unpack(record)
+    assert found.get_data_dtype() == np.uint8
+    assert nib.aff2axcodes(found.affine) == ("R", "A", "S")
+    points = np.array([[16.0, 20, 14], [20, 28, 20], [24, 22, 16]])
+    voxels = nib.affines.apply_affine(np.linalg.inv(found.affine), points).round().astype(int)
+    seen = found.get_fdata()[tuple(voxels.T)]
+    exact = smooth(nib.affines.apply_affine(found.affine, voxels))
+    assert seen == pytest.approx(exact, abs=0.6)  # 8 bits over 200
+
+
+def test_fine_images_are_coarsened_and_field_is_symmetric_and_masked(tmp_path):
+    mask = np.zeros((60, 60, 60), np.uint8)
+    mask[20:40, 20:40, 20:40] = 1
+    mask = nib.Nifti1Image(mask, np.diag([0.5, 0.5, 0.5, 1]))
+    path = tmp_path / "field.nii"
+    nib.save(nib.Nifti1Image(np.full(mask.shape, -30.0, np.float32), mask.affine), path)
+    record = embed(Layer("field", path, colours="field"), mask)
+    assert (record["low"], record["high"]) == (-30, 30)
+    found = unpack(record)
+    assert nib.affines.voxel_sizes(found.affine) == pytest.approx([1, 1, 1])
+    assert found.get_fdata()[0, 0, 0] == pytest.approx(0, abs=0.2)
+    assert found.get_fdata().min() == pytest.approx(-30, abs=0.2)
+
+
+def test_vendored_viewer_has_its_licences_and_cannot_end_the_script():
+    folder = Path(DATA) / "niivue"
+    script = (folder / "niivue.umd.js").read_text(encoding="utf-8")
+    assert "</script" not in script
+    licences = (folder / "LICENSES.txt").read_text(encoding="utf-8")
+    for name in ("niivue", "fflate", "gl-matrix", "nifti-reader-js", "zarrita", "numcodecs"):
+        assert re.search(rf"^@?[\w/]*{name}", licences, re.MULTILINE), name
