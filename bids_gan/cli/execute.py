@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bids_gan.bids.outputs import missing_outputs
 from bids_gan.bids.plan import Plan, SessionPlan
 from bids_gan.cli.progress import Progress
-from bids_gan.errors import DataError, UsageError
+from bids_gan.errors import BidsGanError, DataError, ProcessingError, UsageError
 from bids_gan.reports.crashes import Crash, read_crashes
 from bids_gan.reports.outcome import read_outcome
 from bids_gan.settings import Settings
@@ -31,8 +31,8 @@ class Failure:
     label: str
     reason: str
     crash_file: Path | None = None
-    #: memory or the compute device did not suffice
-    resource: bool = False
+    #: what sort of failure it is, which decides the exit code
+    kind: type[BidsGanError] = ProcessingError
 
 
 def configure_nipype(settings: Settings) -> None:
@@ -68,7 +68,7 @@ def build_workflow(plan: Plan, settings: Settings) -> tuple[Workflow, list[Failu
         try:
             part = init_session_wf(session, settings)
         except DataError as err:
-            failures.append(Failure(session.label, str(err)))
+            failures.append(Failure(session.label, str(err), kind=DataError))
             continue
         if part.name != session.workflow_name:  # crash files could not be assigned
             raise RuntimeError(f"workflow {part.name} must be named {session.workflow_name}")
@@ -93,8 +93,9 @@ def run_workflow(workflow: Workflow, plan: Plan, settings: Settings) -> None:
     try:
         workflow.run(plugin=runner)
     except Exception:
-        # Nipype raises at the end when steps have failed: the crash files tell it better
-        if not read_crashes(settings.log_dir):
+        # Nipype raises at the end when steps have failed: the crash files tell it better, unless
+        # there was no room for their text
+        if not any(crash.exception for crash in read_crashes(settings.log_dir)):
             raise
     finally:
         if hasattr(runner, "stop"):
@@ -112,7 +113,11 @@ def draw_workflow(workflow: Workflow, log_dir: Path) -> None:
 
 def find_failures(plan: Plan, settings: Settings, not_built: list[Failure]) -> list[Failure]:
     """Everybody of the plan who is not finished: refused, crashed, or with missing outputs."""
-    failures = [Failure(s.label, "; ".join(s.problems)) for s in plan.sessions if s.problems]
+    failures = [
+        Failure(s.label, "; ".join(s.problems), kind=DataError)
+        for s in plan.sessions
+        if s.problems
+    ]
     failures += not_built
     unbuilt = {failure.label for failure in not_built}
     crashes = read_crashes(settings.log_dir)
@@ -131,7 +136,7 @@ def _crashed(session: SessionPlan, crash: Crash) -> Failure:
         session.label,
         f"{crash.exception}: {crash.message} (step: {step})",
         crash.path,
-        crash.resource,
+        crash.kind,
     )
 
 

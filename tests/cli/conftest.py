@@ -14,17 +14,33 @@ def record_and_write(folder, names, log_folder, label, behaviour):
     Folder and names come apart: Nipype looks at the age of any input that is an existing file.
     """
     import os
+    import shutil
     import signal
+    import time
     from pathlib import Path
+
+    from bids_gan.bids.outputs import write_text, write_whole
+
+    def slowly(part):
+        with open(part, "w") as stream:
+            for _ in range(5):
+                stream.write("x" * 5000)
+                stream.flush()
+                time.sleep(0.002)
 
     with open(f"{log_folder}/log-{label}", "a") as stream:
         stream.write("ran\n")
     for name in names:
-        path = Path(folder, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("x")
+        if behaviour == "slow":
+            write_whole(Path(folder, name), slowly)
+        else:
+            write_text(Path(folder, name), "x")
+    with open(f"{log_folder}/log-{label}", "a") as stream:
+        stream.write("wrote\n")
     if behaviour == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    if behaviour == "without work":
+        shutil.rmtree(f"{log_folder}/work")
     return behaviour
 
 
@@ -34,6 +50,14 @@ def behave(behaviour):
         raise ValueError("boom")
     if behaviour == "exhausts":
         raise MemoryError("too large")
+    if behaviour == "asks for 8 TB":
+        import numpy
+
+        numpy.ones(10**12)
+    if behaviour == "bad data":
+        from bids_gan.errors import DataError
+
+        raise DataError("sub-x_T1w.nii.gz: cut short")
     return behaviour
 
 
