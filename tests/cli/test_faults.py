@@ -178,12 +178,16 @@ def test_disk_full(app, can_mount, capfd, place):
     assert exit_code(app) == 0  # with room again
 
 
-def test_read_only_output(app, can_mount, capfd):
+@pytest.mark.parametrize("names", [[], ["logs"]], ids=["new", "of an earlier run"])
+def test_read_only_output(app, can_mount, capfd, names):
     app.output.mkdir()
 
     def read_only():
         private_mounts()
-        mount("-t", "tmpfs", "-o", "ro", "tmpfs", str(app.output))
+        mount("-t", "tmpfs", "tmpfs", str(app.output))
+        for name in names:
+            (app.output / name).mkdir()
+        mount("-o", "remount,ro", str(app.output))
 
     assert exit_code(app, read_only) == 2
     err = capfd.readouterr().err
