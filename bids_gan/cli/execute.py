@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 #: names the folder inside the work folder; the same in every run, so that results are found again
 WORKFLOW_NAME = "bids_gan_wf"
+#: seconds between two questions to a batch system, which serves others too
+BATCH_POLL = 5.0
+#: seconds after which shared file systems show the files that another machine wrote
+LATE_FILES = 30.0
 #: missing files shown for each person
 _SHOWN = 3
 
@@ -41,12 +45,13 @@ def configure_nipype(settings: Settings) -> None:
 
     level = _log_level(settings)
     options = {
-        "crashdump_dir": settings.log_dir,
+        "crashdump_dir": str(settings.log_dir),  # goes into the scripts of batch systems as text
         "crashfile_format": "txt",
         "stop_on_first_crash": settings.stop_on_first_crash,
         "check_version": False,
         "create_report": False,
-        "poll_sleep_duration": 0.1,
+        "poll_sleep_duration": 0.1 if settings.use_plugin is None else BATCH_POLL,
+        "job_finished_timeout": LATE_FILES,
         # a later run with other options reuses what an earlier one made
         "remove_unnecessary_outputs": False,
     }
@@ -122,9 +127,12 @@ def find_failures(plan: Plan, settings: Settings, not_built: list[Failure]) -> l
     unbuilt = {failure.label for failure in not_built}
     crashes = read_crashes(settings.log_dir)
     for session in plan.runnable:
-        mine = [crash for crash in crashes if crash.workflow_name == session.workflow_name]
+        # by step: a batch job and the process that waits for it write a crash file each
+        mine = {
+            crash.step: crash for crash in crashes if crash.workflow_name == session.workflow_name
+        }
         if mine:
-            failures += [_crashed(session, crash) for crash in mine]
+            failures += [_crashed(session, crash) for crash in mine.values()]
         elif session.label not in unbuilt:
             failures += _incomplete(session, settings) or _withdrawn(session, settings)
     return failures
@@ -175,25 +183,31 @@ def _count_steps(workflow: Workflow) -> int:
 
 def _runner(settings: Settings, progress: Progress) -> Any:
     """Nipype plugin: of the YAML file, else one process or a pool of processes."""
+    name, given = "Linear" if settings.nprocs == 1 else "MultiProc", {}
     if settings.use_plugin is not None:
-        name, arguments = _read_plugin(settings.use_plugin)
-    elif settings.nprocs == 1:
-        name, arguments = "Linear", {}
-    else:
-        name, arguments = "MultiProc", {"n_procs": settings.nprocs, "raise_insufficient": False}
-        if settings.mem_mb is not None:
-            arguments["memory_gb"] = settings.mem_mb / 1024
-    arguments["status_callback"] = progress
-    if name == "MultiProc":
-        from bids_gan.cli.plugin import WorkerPoolPlugin
+        name, given = _read_plugin(settings.use_plugin)
+    from bids_gan.cli.plugin import WorkerPoolPlugin, batch_plugin
 
-        monitor = settings.resource_monitor
-        return WorkerPoolPlugin(
-            {**arguments, "log_level": _log_level(settings), "monitor": monitor}
-        )
+    if name == "MultiProc":
+        return WorkerPoolPlugin({**_limits(settings), **given, "status_callback": progress})
     from nipype.pipeline import plugins
 
-    return getattr(plugins, f"{name}Plugin")(arguments)
+    # the plugins of batch systems take nothing by position
+    plugin = getattr(plugins, f"{name}Plugin")
+    if issubclass(plugin, plugins.base.DistributedPluginBase):
+        plugin = batch_plugin(plugin)
+    return plugin(plugin_args={**given, "status_callback": progress})
+
+
+def _limits(settings: Settings) -> dict[str, Any]:
+    """What the pool of processes is told, unless the YAML file says otherwise."""
+    limits = {
+        "n_procs": settings.nprocs,
+        "raise_insufficient": False,
+        "log_level": _log_level(settings),
+        "monitor": settings.resource_monitor,
+    }
+    return limits if settings.mem_mb is None else {**limits, "memory_gb": settings.mem_mb / 1024}
 
 
 def _read_plugin(path: Path) -> tuple[str, dict[str, Any]]:

@@ -17,7 +17,8 @@ from bids_gan.errors import (
 _RESOURCE = re.compile(
     r"MemoryError|OutOfMemory|out of memory|can't allocate memory|not enough memory|"
     r"Cannot allocate memory|bad_alloc|Failed to allocate|CUDA error|CUDA driver|WorkerKilled|"
-    r"ResourceError|No space left on device|Disk quota exceeded"
+    r"ResourceError|No space left on device|Disk quota exceeded|"
+    r"finished or terminated, but"  # Nipype, of a job that the batch system has killed
 )
 
 
@@ -87,4 +88,6 @@ def _error(text: str) -> str:
     tail = lines[places[-1] + 1 :] if places else lines[-1:]
     while len(tail) > 1 and (not tail[0].strip() or tail[0].startswith("  ")):
         tail = tail[1:]
-    return "\n".join(tail)
+    # what Nipype adds to the crash files of batch jobs
+    ends = [n for n, line in enumerate(tail) if line.startswith("When creating this crashfile")]
+    return "\n".join(tail[: ends[0]] if ends else tail)

@@ -44,8 +44,30 @@ def record_and_write(folder, names, log_folder, label, behaviour):
     return behaviour
 
 
-def behave(behaviour):
+def behave(behaviour, log_folder):
     """Second step of everybody."""
+    if behaviour == "naps":
+        import time
+
+        with open(f"{log_folder}/naps", "a") as stream:
+            stream.write("begin\n")
+            stream.flush()
+            time.sleep(0.5)
+            stream.write("end\n")
+    if behaviour == "counts threads":
+        import os
+
+        before = len(os.listdir("/proc/self/task"))
+        import torch
+
+        from bids_gan.itk import bias_field
+
+        image = torch.rand(1, 8, 32, 32, 32)
+        torch.nn.functional.conv3d(image, torch.rand(8, 8, 3, 3, 3)) @ torch.rand(30, 600)
+        bias_field(image[0, 0].numpy(), torch.ones(32, 32, 32).numpy(), torch.eye(4).numpy())
+        more = len(os.listdir("/proc/self/task")) - before
+        with open(f"{log_folder}/threads", "w") as stream:
+            stream.write(f"{torch.get_num_threads()} {more}")
     if behaviour == "fails":
         raise ValueError("boom")
     if behaviour == "exhausts":
@@ -97,6 +119,7 @@ def app(tmp_path, monkeypatch, behaviours):
         first.inputs.label = session.subject
         first.inputs.behaviour = behaviour
         second = Node(Function(function=behave), name="check_everything")
+        second.inputs.log_folder = str(tmp_path)
         workflow = Workflow(session.workflow_name)
         workflow.connect(first, "out", second, "behaviour")
         return workflow
