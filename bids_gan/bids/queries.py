@@ -193,7 +193,11 @@ def by_session(images: list[BIDSFile]) -> dict[str | None, list[BIDSFile]]:
 
 def nearest(layout: BIDSLayout, image: BIDSFile, extension: str) -> Path | None:
     """File with the same name and another extension, or the closest that applies (inheritance)."""
-    path = layout.get_nearest(image.path, extension=extension, suffix="dwi")
+    from bids.layout import Query
+
+    # without the subject pybids would look through everybody's files for each image
+    subject = [image.get_entities()["subject"], Query.NONE]
+    path = layout.get_nearest(image.path, extension=extension, suffix="dwi", subject=subject)
     return None if path is None else Path(path)
 
 
