@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import forkserver
 
 import numpy as np
 import pytest
@@ -26,6 +27,8 @@ def exit_code(run, before=lambda: None, *options):
     """Run the application in a process of its own after ``before()``."""
 
     def target():
+        # a server of processes that an earlier test started is no child of this process
+        forkserver._forkserver.__init__()
         before()
         os._exit(run(*options))
 

@@ -6,7 +6,7 @@
 #
 # --install lets apt install buildah and debootstrap (root, Debian or Ubuntu). Variables:
 #     BASE            base image; made with debootstrap when not given
-#     WHEELS          folder of wheels that pip may use beside its index
+#     WHEELS          folder of wheels that pip may use beside its index, without BASE
 #     TORCH_INDEX_URL as in the Dockerfile
 # Exit code: 0 it works, 1 it does not, 77 a step cannot be made here: the last line names it.
 set -euo pipefail
@@ -45,6 +45,10 @@ if [ -z "${BASE:-}" ]; then
             "$suite" "$folder/base" >"$folder/debootstrap.log" 2>&1 ||
             cannot debootstrap "$(last debootstrap 1)"
     fi
+    # this machine's network may have certificates of its own
+    cp -L /etc/ssl/certs/ca-certificates.crt "$folder/base/etc/ssl/certs/"
+    printf '[global]\ncert = /etc/ssl/certs/ca-certificates.crt\nfind-links = /wheels\n' \
+        >"$folder/base/etc/pip.conf"
     container=$(buildah "${storage[@]}" from scratch) || cannot "buildah from" "see above"
     buildah "${storage[@]}" copy --quiet "$container" "$folder/base" / >/dev/null ||
         cannot "buildah copy" "see above"
@@ -53,9 +57,9 @@ if [ -z "${BASE:-}" ]; then
 fi
 
 say "image: buildah bud"
-options=()
-if [ -n "${WHEELS:-}" ]; then options+=(--volume "$WHEELS:/wheels:ro" --env PIP_FIND_LINKS=/wheels); fi
-buildah "${storage[@]}" bud --isolation chroot --layers=false "${options[@]}" \
+mkdir -p "$folder/wheels"
+buildah "${storage[@]}" bud --isolation chroot --layers=false \
+    --volume "${WHEELS:-$folder/wheels}:/wheels:ro" \
     --build-arg BASE="$BASE" --build-arg TORCH_INDEX_URL="${TORCH_INDEX_URL:-}" \
     --tag bids-gan "$source" >"$folder/bud.log" 2>&1 || cannot "buildah bud" "$(last bud 6)"
 buildah "${storage[@]}" inspect --type image --format '{{.OCIv1.Config.Labels}}' bids-gan
