@@ -12,9 +12,10 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -224,14 +225,19 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         part.unlink(missing_ok=True)
 
 
-def remove_parts(output_dir: Path, session: Session) -> None:
-    """Remove what a killed run was writing for a session; no other run may be at work on it."""
-    owner = "_".join(f"{ENTITIES[entity]}-{label}" for entity, label in session.entities.items())
-    part = re.compile(rf"\.[0-9a-f]{{32}}_{re.escape(owner)}[_.].*")
-    folder = output_dir / f"sub-{session.subject}"
-    for path in (*output_dir.glob(".*"), *folder.rglob(".*")):
-        if part.fullmatch(path.name):
-            path.unlink(missing_ok=True)
+def remove_parts(output_dir: Path, sessions: Sequence[Session]) -> None:
+    """Remove what a killed run was writing for people on whom no other run is at work."""
+    owners = "|".join(
+        re.escape(
+            "_".join(f"{ENTITIES[name]}-{label}" for name, label in session.entities.items())
+        )
+        for session in sessions
+    )
+    part = re.compile(rf"\.[0-9a-f]{{32}}_({owners})[_.].*")
+    folders = dict.fromkeys(output_dir / f"sub-{session.subject}" for session in sessions)
+    hidden = chain(output_dir.glob(".*"), *(folder.rglob(".*") for folder in folders))
+    for path in [path for path in hidden if part.fullmatch(path.name)]:
+        path.unlink(missing_ok=True)
 
 
 def _parts(entities: Mapping[str, str]) -> dict[str, str]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 EXTENSIONS = [".nii.gz", ".nii"]
 _NOT_RAW = r"^/(derivatives|code|sourcedata|stimuli|models)(/|$)"
+#: in names that are no UTF-8, which the index cannot hold
+_NO_TEXT = re.compile("[\udc80-\udcff]")
 #: what is looked for; ``--bids-filter-file`` adds to these or replaces them
 QUERIES: dict[str, dict[str, Any]] = {
     "t1w": {"datatype": "anat", "suffix": "T1w", "extension": EXTENSIONS},
@@ -74,7 +76,7 @@ def open_layout(settings: Settings) -> BIDSLayout:
     ignore = [
         re.compile(r"^/(derivatives|code|sourcedata|stimuli|models)(/|$)"),
         re.compile(r"/\."),
-        re.compile("[\udc80-\udcff]"),  # names that are no UTF-8, which the index cannot hold
+        _NO_TEXT,
     ]
     if settings.bids_dir in settings.output_dir.parents:
         inside = settings.output_dir.relative_to(settings.bids_dir).as_posix()
@@ -174,6 +176,8 @@ def find_images(layout: BIDSLayout, query: dict[str, Any], subject: str) -> list
     UsageError
         The query names an entity that no file of the dataset has.
     """
+    if _NO_TEXT.search(subject):
+        return []
     try:
         found = layout.get(subject=subject, **query)
     except ValueError as err:
@@ -193,6 +197,9 @@ def by_session(images: list[BIDSFile]) -> dict[str | None, list[BIDSFile]]:
 
 def nearest(layout: BIDSLayout, image: BIDSFile, extension: str) -> Path | None:
     """File with the same name and another extension, or the closest that applies (inheritance)."""
+    own = Path(image.path).with_name(image.filename.split(".")[0] + extension)
+    if own.is_file():
+        return own
     from bids.layout import Query
 
     # without the subject pybids would look through everybody's files for each image

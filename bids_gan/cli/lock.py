@@ -18,7 +18,7 @@ from pathlib import Path
 from bids_gan.errors import UsageError
 
 _HELD = (errno.EACCES, errno.EAGAIN)
-_UNKNOWN = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 #: people named in a message
 _SHOWN = 5
 
@@ -43,8 +43,7 @@ def hold(folder: Path, labels: Iterable[str], what: str) -> Iterator[None]:
     """
     descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        held = [label for label in labels if not _lock(descriptor, label)]
-        if held:
+        if held := _held_by_others(descriptor, labels):
             more = f" and {len(held) - _SHOWN} more" if len(held) > _SHOWN else ""
             raise UsageError(
                 f"another run of bids-gan is at work on {', '.join(held[:_SHOWN])}{more} in "
@@ -56,19 +55,26 @@ def hold(folder: Path, labels: Iterable[str], what: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, label: str) -> bool:
-    """Try to get the lock of one person; a file system without locks gives every one."""
-    # a place of its own for each label: 2^62 places, so that no two people share one
-    place = int.from_bytes(hashlib.blake2b(label.encode(), digest_size=8).digest(), "big") >> 2
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
-    except OSError as err:
-        if err.errno in _HELD:
-            return False
-        if err.errno not in _UNKNOWN:
-            raise
-        print(
-            f"this file system has no locks ({err.strerror}): start no second run on {label}",
-            file=sys.stderr,
-        )
-    return True
+def _held_by_others(descriptor: int, labels: Iterable[str]) -> list[str]:
+    """Take the locks of all labels; those that another process has. None without locks."""
+    held = []
+    for label in labels:
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(label))
+        except OSError as err:
+            if err.errno in _NO_LOCKS:
+                print(
+                    f"warning: this file system has no locks ({err.strerror}); start no second "
+                    "run on the same people",
+                    file=sys.stderr,
+                )
+                return []
+            if err.errno not in _HELD:
+                raise
+            held.append(label)
+    return held
+
+
+def _place(label: str) -> int:
+    """Place of a label in the file: of 2^62, so that no two people share one."""
+    return int.from_bytes(hashlib.blake2b(os.fsencode(label), digest_size=8).digest(), "big") >> 2

@@ -164,8 +164,7 @@ def _alone(settings: Settings, plan: Plan) -> Iterator[None]:
         hold(settings.log_dir.parent, labels, "OUTPUT_DIR"),
         hold(settings.work_dir, labels, "--work-dir"),
     ):
-        for session in plan.sessions:
-            remove_parts(settings.output_dir, session)
+        remove_parts(settings.output_dir, plan.sessions)
         yield
 
 

@@ -177,6 +177,16 @@ def test_strange_people_are_refused_alone(run, app, name):
     assert "3 of 4 sessions finished" in out
 
 
+def test_person_whose_name_is_no_text(run, app):
+    def spoil(root):
+        os.mkdir(os.fsencode(root) + b"/sub-\xff")
+
+    code, out, err = run(spoil)
+    assert code == 1
+    assert r"sub-\udcff" in err.encode("ascii", "backslashreplace").decode()
+    assert "3 of 4 sessions finished" in out
+
+
 def test_images_behind_links_are_processed(run, app, tmp_path_factory):
     store = tmp_path_factory.mktemp("store") / "object"
 
