@@ -22,8 +22,7 @@ RUN PIP_EXTRA_INDEX_URL="$TORCH_INDEX_URL" \
     /opt/bids-gan/bin/pip install --constraint constraints.txt .
 COPY MANIFEST.in CHANGES.md CITATION.cff ./
 COPY bids_gan bids_gan
-RUN /opt/bids-gan/bin/pip install --no-deps --force-reinstall . \
-    && /opt/bids-gan/bin/python -m compileall -q /opt/bids-gan/lib
+RUN /opt/bids-gan/bin/pip install --no-deps --force-reinstall .
 # one library writes a skeleton into its home at first import: here, not in the user's home
 ENV TEMPLATEFLOW_HOME=/opt/templateflow TEMPLATEFLOW_AUTOUPDATE=off
 RUN /opt/bids-gan/bin/python -c "import templateflow" && chmod -R a+rX /opt/templateflow
