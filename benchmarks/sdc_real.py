@@ -1,6 +1,7 @@
 """Score a finished run on ``xa30`` against the fields measured with both blips and with a GRE.
 
-    bids-gan DATA/xa30 OUT participant --sdc-on-failure warn
+    bids-gan DATA/xa30 OUT participant --sdc synth --sdc-on-failure warn
+    bids-gan DATA/xa30 OUT participant            # both blips together
     python benchmarks/sdc_real.py OUT DATA/xa30_reference
 
 *removed* is ``1 - mean|error| / mean|displacement|`` inside the evaluation mask; *strong* the same
@@ -25,7 +26,7 @@ def load(path: Path) -> np.ndarray:
 
 def field_row(out: Path, reference: Path, direction: str, mask: np.ndarray) -> str:
     """Errors of one blip's field."""
-    (path,) = (out / "sub-01" / "fmap").glob(f"*synthFA{direction}_desc-*_fieldmap.nii.gz")
+    (path,) = (out / "sub-01" / "fmap").glob(f"*{direction}_desc-*_fieldmap.nii.gz")
     to_mm = READOUT * VOXEL
     truth = load(reference / "blip_pair_field_hz.nii.gz")[mask] * to_mm
     error = np.abs(load(path)[mask] * to_mm - truth)

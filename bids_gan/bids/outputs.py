@@ -36,6 +36,8 @@ ENTITIES = {
 }
 #: a field map has no entity for these: they become part of its ``acq-``
 _FOLDED = ("acquisition", "reconstruction", "direction", "part", "chunk")
+#: route of a diffusion run -> what begins the ``acq-`` of its field map
+FIELD_FROM = {"synth": "synthFA", "reverse-pe": "reversePE"}
 
 
 @cache
@@ -44,7 +46,9 @@ def outputs() -> dict[str, dict[str, Any]]:
     return json.loads(files("bids_gan").joinpath("data/outputs.json").read_text())
 
 
-def output_path(key: str, entities: Mapping[str, str], **names: str) -> PurePosixPath:
+def output_path(
+    key: str, entities: Mapping[str, str], route: str = "synth", **names: str
+) -> PurePosixPath:
     """Path of an output relative to OUTPUT_DIR.
 
     Parameters
@@ -54,6 +58,8 @@ def output_path(key: str, entities: Mapping[str, str], **names: str) -> PurePosi
     entities
         BIDS entities of the session or diffusion run (``SessionPlan.entities``,
         ``DiffusionRun.entities``); none for outputs of the whole dataset.
+    route
+        Of the run, for its field map: a key of :data:`FIELD_FROM`.
     names
         What else the pattern asks for: ``what`` and ``suffix`` of a figure.
 
@@ -65,7 +71,7 @@ def output_path(key: str, entities: Mapping[str, str], **names: str) -> PurePosi
     for name, label in {**entities, **names}.items():
         if not re.fullmatch(r"[0-9A-Za-z+]+", str(label)):
             raise ValueError(f"{name}: {label!r} is not a BIDS label (letters and digits)")
-    parts = _parts(entities) if "subject" in entities else {}
+    parts = _parts(entities, route) if "subject" in entities else {}
     return PurePosixPath(outputs()[key]["pattern"].format(**parts, **names))
 
 
@@ -86,8 +92,10 @@ def expected_outputs(session: SessionPlan, settings: Settings) -> list[tuple[Pur
             continue
         keys = (key, spec["instead"]) if "instead" in spec else (key,)
         for run in session.dwi:
-            if spec.get("route", run.route) == run.route:
-                expected.append(tuple(sorted(output_path(each, run.entities) for each in keys)))
+            route = {} if run.route == "none" else {"route": run.route}
+            if route or not spec.get("of_corrected"):
+                paths = (output_path(each, run.entities, **route) for each in keys)
+                expected.append(tuple(sorted(paths)))
     return list(dict.fromkeys(expected))
 
 
@@ -240,7 +248,7 @@ def remove_parts(output_dir: Path, sessions: Sequence[Session]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _parts(entities: Mapping[str, str]) -> dict[str, str]:
+def _parts(entities: Mapping[str, str], route: str) -> dict[str, str]:
     """What the patterns' placeholders stand for."""
     unknown = sorted(set(entities) - set(ENTITIES))
     if unknown:
@@ -252,7 +260,11 @@ def _parts(entities: Mapping[str, str]) -> dict[str, str]:
     }
     session = [named[entity] for entity in ("subject", "session") if entity in named]
     folded = "".join(str(entities[entity]) for entity in _FOLDED if entity in entities)
-    field = [*session, f"acq-synthFA{folded}", *([named["run"]] if "run" in named else [])]
+    field = [
+        *session,
+        f"acq-{FIELD_FROM[route]}{folded}",
+        *([named["run"]] if "run" in named else []),
+    ]
     return {
         "person": named["subject"],
         "folder": "/".join(session),

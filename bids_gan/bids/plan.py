@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bids_gan.bids import queries
 from bids_gan.bids.acquisition import Fact, phase_encoding, readout_time
 from bids_gan.bids.anatomical import choose_image, reusable_brain_mask
+from bids_gan.bids.opposite import Opposite, choose_opposite, find_candidates
 from bids_gan.bids.preview import format_plan
 from bids_gan.settings import Settings
 
@@ -34,6 +35,12 @@ __all__ = [
 
 #: a tensor has six unknowns beside S0
 MIN_WEIGHTED_VOLUMES = 6
+_OPPOSITE_REMEDY = (
+    "Accepted are other diffusion images of the session and fmap/*_epi images, with "
+    "PhaseEncodingDirection and TotalReadoutTime in their JSON files, and with no IntendedFor or "
+    "one that names this run. To use the synthetic FA instead: --sdc auto; to process it "
+    "uncorrected: --sdc-on-failure warn."
+)
 #: s/mm²; volumes below carry too little diffusion weighting to count
 WEIGHTED_ABOVE = 100.0
 _NO_FILE = "it is a link that leads nowhere, or no file (with DataLad: datalad get)"
@@ -64,9 +71,11 @@ class DiffusionRun:
     #: seconds
     readout_time: float | None
     readout_source: str
-    #: "synth" or "none"
+    #: "reverse-pe", "synth" or "none"
     route: str
     reason: str
+    #: image of opposite phase encoding, for route "reverse-pe"
+    opposite: Opposite | None = None
 
     @property
     def label(self) -> str:
@@ -207,8 +216,9 @@ def _plan_session(
     runs: list[DiffusionRun] = []
     notes: list[str] = []
     faults: list[str] = []
+    candidates = find_candidates(layout, settings, subject, session, images)
     for image in images:
-        run, fault, note = _plan_run(layout, settings, image, runs)
+        run, fault, note = _plan_run(layout, settings, image, runs, candidates)
         runs += [run] if run else []
         faults += [fault] if fault else []
         notes += [note] if note else []
@@ -218,7 +228,10 @@ def _plan_session(
         # the person is refused anyway: the faults of the runs must not stop others
         refusal = [_no_t1w(settings, subject, session, images), *faults]
         faults = []
-        runs = [replace(run, route="none", reason="no T1w to synthesise from") for run in runs]
+        runs = [
+            replace(run, route="none", reason="no T1w to synthesise from", opposite=None)
+            for run in runs
+        ]
     else:
         mask, mask_reason = reusable_brain_mask(
             t1w.path, subject, t1w_session, settings.derivatives
@@ -266,7 +279,11 @@ def _no_t1w(settings: Settings, subject: str, session: str | None, images: list[
 
 
 def _plan_run(
-    layout: BIDSLayout, settings: Settings, image: BIDSFile, before: list[DiffusionRun]
+    layout: BIDSLayout,
+    settings: Settings,
+    image: BIDSFile,
+    before: list[DiffusionRun],
+    candidates: list[Opposite],
 ) -> tuple[DiffusionRun | None, str | None, str | None]:
     """Plan one diffusion image: the run, what must stop everything, and a note if left out."""
     path = Path(image.path)
@@ -305,6 +322,7 @@ def _plan_run(
         if fact.value is None
     }
     route, reason, fault = "synth", "displacement estimated against the synthetic FA", None
+    opposite = None
     if settings.sdc == "none":
         route, reason = "none", "--sdc none"
     elif missing:
@@ -312,6 +330,15 @@ def _plan_run(
         if settings.sdc_on_failure == "error":
             where = sidecar or path.with_name(f"{path.name.split('.')[0]}.json")
             fault = _metadata_fault(name, _relative(settings, where), missing.values())
+    elif settings.sdc != "synth":
+        opposite = choose_opposite(path, pe.value, metadata, candidates)
+        if opposite:
+            route = "reverse-pe"
+            reason = f"{_relative(settings, opposite.path)} has the opposite phase encoding"
+        elif settings.sdc == "reverse-pe":
+            route, reason = "none", f"no image with phase encoding opposite to {pe.value}"
+            if settings.sdc_on_failure == "error":
+                fault = f"{name}: {reason}. {_OPPOSITE_REMEDY}"
     run = DiffusionRun(
         path=path,
         bval=bval,
@@ -324,6 +351,7 @@ def _plan_run(
         readout_source=readout.source,
         route=route,
         reason=reason,
+        opposite=opposite,
     )
     return run, fault, None
 

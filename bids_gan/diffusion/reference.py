@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
-from bids_gan.diffusion.gradients import Gradients
+from bids_gan.diffusion.gradients import B0_MAX, Gradients
 from bids_gan.diffusion.mask import b0_mask
 from bids_gan.diffusion.rigid import RigidAligner
+from bids_gan.errors import DataError
 
 _OUTLIER_SIGMA = 3.0
 
@@ -26,17 +29,50 @@ def b0_reference(img: nib.Nifti1Image, gradients: Gradients) -> nib.Nifti1Image:
     -------
     3D float32 image on the grid of `img`
     """
-    volumes = np.asarray(img.dataobj, np.float32)[..., gradients.is_b0]
+    return _mean(np.asarray(img.dataobj, np.float32)[..., gradients.is_b0], img.affine)
+
+
+def load_b0(path: Path, bval: Path | None) -> nib.Nifti1Image:
+    """Robust mean of the volumes of an EPI file that are not diffusion-weighted.
+
+    Parameters
+    ----------
+    path : Path
+        3D or 4D image.
+    bval : Path or None
+        b-values (s/mm²) of its volumes; without, all count.
+
+    Raises
+    ------
+    DataError
+        When none is left, or the b-values do not fit the image.
+    """
+    img = nib.load(path)
+    volumes = np.asarray(img.dataobj, np.float32).reshape(*img.shape[:3], -1)
+    if bval is not None:
+        weights = np.loadtxt(bval, ndmin=1).ravel()
+        if len(weights) != volumes.shape[3]:
+            raise DataError(
+                f"{bval}: {len(weights)} b-values for the {volumes.shape[3]} volumes of {path}"
+            )
+        volumes = volumes[..., weights <= B0_MAX]
+    if not volumes.shape[3]:
+        raise DataError(f"{path}: no volume with b ≤ {B0_MAX:g} s/mm² in {bval}")
+    return _mean(volumes, img.affine)
+
+
+def _mean(volumes: np.ndarray, affine: np.ndarray) -> nib.Nifti1Image:
+    """Robust mean of (I, J, K, N) volumes, aligned with the first of them."""
     first = volumes[..., 0]
     if volumes.shape[3] == 1:
-        return nib.Nifti1Image(first, img.affine)
-    mask = ndimage.binary_dilation(b0_mask(first, img.affine), iterations=2)
-    aligner = RigidAligner(first, mask, img.affine)
+        return nib.Nifti1Image(first, affine)
+    mask = ndimage.binary_dilation(b0_mask(first, affine), iterations=2)
+    aligner = RigidAligner(first, mask, affine)
     aligned = [first]
     for n in range(1, volumes.shape[3]):
         matrix = aligner.align(volumes[..., n]).matrix
-        aligned.append(move(volumes[..., n], img.affine, matrix))
-    return nib.Nifti1Image(robust_mean(np.stack(aligned, axis=-1)), img.affine)
+        aligned.append(move(volumes[..., n], affine, matrix))
+    return nib.Nifti1Image(robust_mean(np.stack(aligned, axis=-1)), affine)
 
 
 def move(volume: np.ndarray, affine: np.ndarray, matrix: np.ndarray, order: int = 3) -> np.ndarray:

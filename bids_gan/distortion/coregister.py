@@ -21,6 +21,8 @@ _PLAUSIBLE_OVERLAP = 0.6
 # From a plausible header a larger move than this is a failed registration, not a moved head.
 _MAX_DEGREES = 12.0
 _MAX_MM = 25.0
+# So is one that takes this share of the smaller mask out of the other.
+_LOST_OVERLAP = 0.05
 _SPACING_MM = 2.0
 _LEVELS = {"shrink": (6, 4, 2), "smoothing": (3, 2, 1), "iterations": (1000, 500, 500)}
 
@@ -111,8 +113,10 @@ def coregister(dwi: Brain, t1w: Brain) -> Coregistration:
     )
     source = "registration"
     degrees, mm = moved(matrix, dwi.centre)
-    if plausible and (degrees > _MAX_DEGREES or mm > _MAX_MM):
-        matrix, source = np.eye(4), "header"
+    overlap = mask_overlap(dwi, t1w, matrix)
+    lost = overlap < header_overlap - _LOST_OVERLAP
+    if plausible and (degrees > _MAX_DEGREES or mm > _MAX_MM or lost):
+        matrix, source, overlap = np.eye(4), "header", header_overlap
         degrees, mm = 0.0, 0.0
     return Coregistration(
         dwi_to_t1w=matrix,
@@ -121,7 +125,7 @@ def coregister(dwi: Brain, t1w: Brain) -> Coregistration:
         moved_mm=mm,
         moved_degrees=degrees,
         header_overlap=header_overlap,
-        overlap=mask_overlap(dwi, t1w, matrix),
+        overlap=overlap,
         centre=t1w.centre,
     )
 

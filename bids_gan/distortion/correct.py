@@ -90,20 +90,8 @@ def estimate_correction(
     b0_mask = np.asarray(b0_mask) > 0
     _check(t1w, brain_mask, tissue, synth_fa, b0, b0_mask, fa, readout_time)
     guides, anatomy = _prepare_guides(t1w, brain_mask, tissue, synth_fa)
-    even = correct_bias(np.asarray(b0.dataobj, np.float32), b0_mask, b0.affine)
-    coregistration = coregister(Brain(even, b0_mask, b0.affine), anatomy)
-    measured = Measured(
-        b0=even,
-        fa=np.where(b0_mask, np.nan_to_num(fa), 0).astype(np.float32),
-        affine=b0.affine,
-        pe_direction=pe_direction,
-        readout_time=readout_time,
-    )
-    fits = [
-        (start, estimate_field(measured, guides, start.dwi_to_t1w, settings.estimator))
-        for start in _alignments(coregistration)
-    ]
-    coregistration, estimate = min(fits, key=lambda fit: fit[1].disagreement)
+    measured = _measured(b0, b0_mask, fa, pe_direction, readout_time)
+    coregistration, estimate = _best_fit(measured, b0_mask, guides, anatomy, settings.estimator)
     return Correction(
         estimate=estimate,
         coregistration=coregistration,
@@ -118,6 +106,62 @@ def estimate_correction(
             target_to_source=estimate.dwi_to_t1w,
         ),
     )
+
+
+def align(
+    *,
+    t1w: nib.Nifti1Image,
+    brain_mask: nib.Nifti1Image,
+    tissue: nib.Nifti1Image,
+    synth_fa: nib.Nifti1Image,
+    b0: nib.Nifti1Image,
+    b0_mask: np.ndarray,
+    fa: np.ndarray,
+    settings: EstimatorSettings | None = None,
+) -> np.ndarray:
+    """Rigid alignment of diffusion images whose distortion is corrected, or is left.
+
+    Parameters
+    ----------
+    t1w, brain_mask, tissue, synth_fa, b0, b0_mask, fa
+        As for :func:`estimate_correction`.
+    settings : EstimatorSettings, optional
+
+    Returns
+    -------
+    (4, 4) array
+        Pull matrix from diffusion world to T1w world.
+    """
+    b0_mask = np.asarray(b0_mask) > 0
+    _check(t1w, brain_mask, tissue, synth_fa, b0, b0_mask, fa, 1.0)
+    guides, anatomy = _prepare_guides(t1w, brain_mask, tissue, synth_fa)
+    settings = settings or EstimatorSettings()
+    levels = tuple(level for level in settings.levels if level.rigid)
+    settings = replace(settings, levels=levels, rate_field=0.0)  # the pose alone moves
+    measured = _measured(b0, b0_mask, fa, "j", 1.0)  # no field, no direction
+    return _best_fit(measured, b0_mask, guides, anatomy, settings)[1].dwi_to_t1w
+
+
+def _measured(b0, b0_mask, fa, pe_direction: str, readout_time: float) -> Measured:
+    return Measured(
+        b0=correct_bias(np.asarray(b0.dataobj, np.float32), b0_mask, b0.affine),
+        fa=np.where(b0_mask, np.nan_to_num(fa), 0).astype(np.float32),
+        affine=b0.affine,
+        pe_direction=pe_direction,
+        readout_time=readout_time,
+    )
+
+
+def _best_fit(
+    measured: Measured, b0_mask, guides: Guides, anatomy: Brain, settings: EstimatorSettings
+) -> tuple[Coregistration, FieldEstimate]:
+    """Fit from each start that is believable; the better one."""
+    found = coregister(Brain(measured.b0, b0_mask, measured.affine), anatomy)
+    fits = [
+        (start, estimate_field(measured, guides, start.dwi_to_t1w, settings))
+        for start in _alignments(found)
+    ]
+    return min(fits, key=lambda fit: fit[1].disagreement)
 
 
 def _alignments(found: Coregistration) -> list[Coregistration]:

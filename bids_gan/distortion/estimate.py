@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from bids_gan.diffusion.rigid import rigid_matrix
 from bids_gan.distortion.spline import SplineBox
+from bids_gan.distortion.torch_ops import rotation, sample_last_axis, tensor
 from bids_gan.distortion.types import (
     EstimatorSettings,
     FieldEstimate,
@@ -191,21 +192,15 @@ class _Problem:
             for i in frame.images
         ]
         self.guide_affine, self.fixed = self._guides(level)
-        self.bases = [self._tensor(b) for b in self.spline.bases(self.positions)]
-        self.slope = self._tensor(self.spline.bases(self.positions, (0, 0, 1))[2])
+        self.bases = [tensor(b) for b in self.spline.bases(self.positions)]
+        self.slope = tensor(self.spline.bases(self.positions, (0, 0, 1))[2])
         self.bending = [
-            (weight, [self._tensor(g) for g in grams])
+            (weight, [tensor(g) for g in grams])
             for weight, grams in self.spline.bending_matrices()
         ]
         index = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), axis=-1)
-        self.index = self._tensor(index.reshape(-1, 3))
+        self.index = tensor(index.reshape(-1, 3))
         self.shape = shape
-
-    @staticmethod
-    def _tensor(array):
-        import torch
-
-        return torch.from_numpy(np.ascontiguousarray(array, np.float32))
 
     def _blur(self, image: np.ndarray) -> np.ndarray:
         return ndimage.gaussian_filter(image, self.level.blur, mode="nearest")
@@ -220,7 +215,7 @@ class _Problem:
             fine = resample(image, guides.affine, shape, affine)
             maps.append(ndimage.gaussian_filter(fine, 1.5 * level.blur + 0.35, mode="nearest"))
         maps.append(resample((guides.mask > 0).astype(np.float32), guides.affine, shape, affine))
-        return affine, self._tensor(np.stack(maps)[None])
+        return affine, tensor(np.stack(maps)[None])
 
     def carry_over(self, spline: SplineBox | None, coefficients) -> np.ndarray:
         """Coefficients of the previous level's field on this level's knots."""
@@ -232,7 +227,7 @@ class _Problem:
         """Adam on coefficients and pose; returns both and the terms of the objective."""
         import torch
 
-        c = self._tensor(coefficients).requires_grad_(settings.rate_field > 0)
+        c = tensor(coefficients).requires_grad_(settings.rate_field > 0)
         moves = settings.refine_rigid and self.level.rigid
         p = torch.tensor(pose, dtype=torch.float32, requires_grad=moves)
         groups = [{"params": [c], "lr": settings.rate_field}] if c.requires_grad else []
@@ -257,11 +252,11 @@ class _Problem:
 
         # voxel of the level -> T1w world (turned about the centre) -> voxel of the guide box
         centre = torch.tensor(self.frame.centre, dtype=torch.float32)
-        first = self._tensor(self.frame.start @ self.grid)
+        first = tensor(self.frame.start @ self.grid)
         world = self.index @ first[:3, :3].T + first[:3, 3] - centre
-        world = world @ _rotation(pose[:3] * _ROTATION_UNIT).T
+        world = world @ rotation(pose[:3] * _ROTATION_UNIT).T
         world = world + centre + pose[3:] * _TRANSLATION_UNIT
-        last = self._tensor(np.linalg.inv(self.guide_affine))
+        last = tensor(np.linalg.inv(self.guide_affine))
         voxel = world @ last[:3, :3].T + last[:3, 3]
         size = torch.tensor(self.fixed.shape[2:], dtype=torch.float32)
         unit = (2 * voxel / (size - 1) - 1).flip(-1).reshape(1, *self.shape, 3)
@@ -303,9 +298,9 @@ class _Problem:
         shift, alike = mm / self.level.spacing, {}
         if "b0" in names:
             modulation = jacobian.clamp_min(_MIN_JACOBIAN)
-            alike["b0"] = t2(_sample_last_axis(self.moving[0], shift) * modulation)
+            alike["b0"] = t2(sample_last_axis(self.moving[0], shift) * modulation)
         if "fa" in names:
-            alike["fa"] = fa(_sample_last_axis(self.moving[1], shift))
+            alike["fa"] = fa(sample_last_axis(self.moving[1], shift))
         return alike
 
     def displacement(self, mm: np.ndarray):
@@ -318,31 +313,10 @@ class _Problem:
             antialias=False,
         )
         slope = np.gradient(here, self.level.spacing, axis=2)
-        return self._tensor(here), self._tensor(1 + slope)
+        return tensor(here), tensor(1 + slope)
 
 
 def _shift(offset: np.ndarray) -> np.ndarray:
     matrix = np.eye(4)
     matrix[:3, 3] = offset
     return matrix
-
-
-def _rotation(vector):
-    """Rotation matrix of a rotation vector, differentiable."""
-    import torch
-
-    x, y, z = vector
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
-    return torch.linalg.matrix_exp(cross)
-
-
-def _sample_last_axis(image, shift):
-    """Linear interpolation at ``index + shift`` voxels along the last axis, edges repeated."""
-    import torch
-
-    n = image.shape[-1]
-    where = (torch.arange(n, dtype=shift.dtype) + shift).clamp(0, n - 1)
-    below = where.detach().floor().clamp(0, n - 2).long()
-    low, high = image.gather(-1, below), image.gather(-1, below + 1)
-    return low + (where - below) * (high - low)

@@ -107,8 +107,15 @@ def held_out_gains(
 def _field_numbers(measured: Measured, estimate: FieldEstimate) -> dict[str, float]:
     axis, _ = pe_axis_sign(measured.pe_direction)
     voxels = estimate.displacement_mm / voxel_sizes(measured.affine)[axis]
-    inside = jacobian(voxels, axis)[estimate.mask]
-    displacement = np.abs(estimate.displacement_mm[estimate.mask])
+    return field_numbers(voxels, measured.affine, axis, estimate.mask)
+
+
+def field_numbers(
+    shift: np.ndarray, affine: np.ndarray, axis: int, mask: np.ndarray
+) -> dict[str, float]:
+    """Jacobian and size in the brain of a voxel shift (I, J, K) along an array axis."""
+    inside = jacobian(shift, axis)[mask]
+    displacement = np.abs(shift[mask]) * voxel_sizes(affine)[axis]
     return {
         "jacobian_min": float(inside.min()),
         "jacobian_steep_share": float((inside < 0.5).mean()),

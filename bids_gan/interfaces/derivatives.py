@@ -32,12 +32,13 @@ class _Save(SimpleInterface):
     output_spec = _SavedOutput
     _always_run = True
 
-    def _image(self, key, entities, path, sources, **metadata):
+    def _image(self, key, entities, path, sources, names=None, **metadata):
         from bids_gan.bids.outputs import sidecar, write_output
 
         settings, t1w = self.inputs.settings, self.inputs.session.t1w.path
         text = sidecar(key, settings, sources=sources, reference=t1w, **metadata)
-        written = write_output(key, entities, nib.load(path), settings, metadata=text)
+        image = nib.load(path)
+        written = write_output(key, entities, image, settings, metadata=text, **(names or {}))
         self._results["saved"].append(str(written))
         return written
 
@@ -143,7 +144,7 @@ class SaveRun(_Save):
         self._image("brain_mask_dwi", entities, inputs.brain_mask, both)
         self._image("synth_fa_dwi", entities, inputs.synth_fa, both, **model)
         self._plain("dwi_to_t1w", entities, Path(inputs.xfm))
-        if run.route == "synth":
+        if run.route != "none":
             self._field(entities, both, accepted, quality, model)
         self._plain("bval", entities, Path(inputs.bval))
         self._plain("bvec", entities, Path(inputs.bvec))
@@ -153,23 +154,31 @@ class SaveRun(_Save):
         return runtime
 
     def _field(self, entities, sources, accepted, quality, model):
+        from bids_gan.bids.outputs import FIELD_FROM
+
         inputs, run = self.inputs, self.inputs.run
         key = "fieldmap" if accepted else "fieldmap_rejected"
-        name = f"synthFA{''.join(entities.get(k, '') for k in ('acquisition', 'direction'))}"
+        distinct = (entities.get(k, "") for k in ("acquisition", "direction"))
+        name, route = FIELD_FROM[run.route] + "".join(distinct), {"route": run.route}
+        made_by = {}
+        if run.opposite:
+            sources = [*sources, run.opposite.path]
+        else:
+            made_by = {"Model": model["Model"], "WeightsSHA256": model["WeightsSHA256"]}
         self._image(
             key,
             entities,
             inputs.field,
             sources,
+            route,
             B0FieldIdentifier=name,
             PhaseEncodingDirection=run.pe_direction,
             TotalReadoutTime=run.readout_time,
             ReadoutTimeSource=run.readout_source,
             SDCQuality=quality,
-            Model=model["Model"],
-            WeightsSHA256=model["WeightsSHA256"],
+            **made_by,
         )
-        self._image("magnitude", entities, inputs.dwiref, sources, B0FieldIdentifier=name)
+        self._image("magnitude", entities, inputs.dwiref, sources, route, B0FieldIdentifier=name)
         # gzip: the name ends in .nii.gz
         self._plain("orig_to_dwi", entities, nib.load(inputs.orig_to_dwi))
 

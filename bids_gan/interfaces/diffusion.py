@@ -63,7 +63,8 @@ class _EstimateCorrectionInput(BaseInterfaceInputSpec):
     fa = File(exists=True, mandatory=True, desc="measured FA, distorted")
     anatomy = File(exists=True, mandatory=True, desc="prepared anatomy")
     synthetic_fa = File(exists=True, mandatory=True, desc="synthetic FA, any grid")
-    route = traits.Enum("synth", "none", mandatory=True, desc="how to correct")
+    route = traits.Enum("synth", "reverse-pe", "none", mandatory=True, desc="how to correct")
+    opposite = traits.Any(desc="bids_gan.bids.opposite.Opposite of route reverse-pe")
     pe_direction = traits.Either(None, traits.Str, desc="BIDS PhaseEncodingDirection")
     readout_time = traits.Either(None, traits.Float, desc="TotalReadoutTime, s")
 
@@ -86,12 +87,14 @@ class EstimateCorrection(SimpleInterface):
 
         folder, inputs = Path(runtime.cwd), self.inputs
         reference = nib.load(inputs.reference)
-        anatomy = load_anatomy(Path(inputs.anatomy))
-        mask = b0_mask(np.asarray(reference.dataobj), reference.affine)
-        if inputs.route == "synth":
-            field, pull, quality = self._estimate(reference, mask, anatomy)
-        else:
-            field, pull, quality = self._align(reference, mask, anatomy)
+        images = {
+            **self._anatomical(load_anatomy(Path(inputs.anatomy))),
+            "b0": reference,
+            "b0_mask": b0_mask(np.asarray(reference.dataobj), reference.affine),
+            "fa": np.asarray(nib.load(inputs.fa).dataobj),
+        }
+        estimate = {"synth": self._from_synthetic_fa, "reverse-pe": self._from_pair}
+        field, pull, quality = estimate.get(inputs.route, self._no_field)(images)
         self._results["field"] = _save(folder / "field.nii", field, reference.affine)
         np.savetxt(folder / "dwi_to_t1w.txt", pull)
         self._results["dwi_to_t1w"] = str(folder / "dwi_to_t1w.txt")
@@ -99,47 +102,67 @@ class EstimateCorrection(SimpleInterface):
         self._results["quality"] = str(folder / "quality.json")
         return runtime
 
-    def _estimate(self, reference, mask, anatomy):
-        from bids_gan.distortion.correct import estimate_correction
+    def _anatomical(self, anatomy) -> dict:
+        """T1w, brain mask, tissue and synthetic FA on one grid."""
         from bids_gan.geometry import resample
 
         synthetic = nib.load(self.inputs.synthetic_fa)
         guide = resample(synthetic.dataobj, synthetic.affine, anatomy.mask.shape, anatomy.affine)
+        maps = {"t1w": anatomy.t1w, "brain_mask": anatomy.mask, "tissue": anatomy.tissue}
+        return {
+            name: nib.Nifti1Image(np.asarray(data, np.float32), anatomy.affine)
+            for name, data in {**maps, "synth_fa": guide}.items()
+        }
 
-        def image(data):
-            return nib.Nifti1Image(np.asarray(data, np.float32), anatomy.affine)
+    def _from_synthetic_fa(self, images):
+        from bids_gan.distortion.correct import estimate_correction
 
         correction = estimate_correction(
-            t1w=image(anatomy.t1w),
-            brain_mask=image(anatomy.mask),
-            tissue=image(anatomy.tissue),
-            synth_fa=image(guide),
-            b0=reference,
-            b0_mask=mask,
-            fa=np.asarray(nib.load(self.inputs.fa).dataobj),
+            **images,
             pe_direction=self.inputs.pe_direction,
             readout_time=self.inputs.readout_time,
         )
-        quality = {**correction.quality, **_rigid_numbers(correction.coregistration)}
-        return correction.estimate.hz, correction.estimate.dwi_to_t1w, quality
+        found = correction.coregistration
+        moved = {
+            "rigid_rotation_deg": found.moved_degrees,
+            "rigid_translation_mm": found.moved_mm,
+        }
+        estimate = correction.estimate
+        return estimate.hz, estimate.dwi_to_t1w, {**correction.quality, **moved}
 
-    def _align(self, reference, mask, anatomy):
-        from bids_gan.distortion.coregister import Brain, coregister
-        from bids_gan.distortion.guides import correct_bias
+    def _from_pair(self, images):
+        from bids_gan.diffusion.mask import b0_mask
+        from bids_gan.diffusion.reference import load_b0
+        from bids_gan.distortion.opposite import Recorded, correct_by_pair
+        from bids_gan.distortion.unwarp import correct_series
 
-        even = correct_bias(np.asarray(reference.dataobj, np.float32), mask, reference.affine)
-        found = coregister(
-            Brain(even, mask, reference.affine),
-            Brain(anatomy.t1w, anatomy.mask, anatomy.affine),
+        inputs, other = self.inputs, self.inputs.opposite
+        scan = (inputs.pe_direction, inputs.readout_time)
+        found = correct_by_pair(
+            Recorded(images["b0"], *scan),
+            Recorded(load_b0(other.path, other.bval), other.pe_direction, other.readout_time),
+            images["b0_mask"],
         )
-        return np.zeros(mask.shape, np.float32), found.dwi_to_t1w, _rigid_numbers(found)
+        if found.quality["accepted"]:
+            fa = nib.Nifti1Image(images["fa"], images["b0"].affine)
+            images |= {
+                "b0": found.corrected,
+                "b0_mask": b0_mask(np.asarray(found.corrected.dataobj), found.corrected.affine),
+                "fa": correct_series(fa, found.hz, *scan, modulate=False).get_fdata(),
+            }
+        _, pull, rigid = self._no_field(images)
+        return found.hz, pull, {**found.quality, **rigid}
 
+    def _no_field(self, images):
+        from bids_gan.distortion.coregister import moved
+        from bids_gan.distortion.correct import align
 
-def _rigid_numbers(coregistration) -> dict:
-    return {
-        "rigid_rotation_deg": coregistration.moved_degrees,
-        "rigid_translation_mm": coregistration.moved_mm,
-    }
+        pull = align(**images)
+        b0, mask = images["b0"], images["b0_mask"]
+        centre = nib.affines.apply_affine(b0.affine, np.argwhere(mask).mean(axis=0))
+        degrees, mm = moved(pull, centre)
+        rigid = {"rigid_rotation_deg": degrees, "rigid_translation_mm": mm}
+        return np.zeros(mask.shape, np.float32), pull, rigid
 
 
 class _ApplyCorrectionInput(BaseInterfaceInputSpec):

@@ -57,7 +57,7 @@ class _DrawRunInput(BaseInterfaceInputSpec):
     brain_mask = File(exists=True, mandatory=True)
     motion = File(exists=True, mandatory=True, desc="see PrepareDiffusion")
     field = File(exists=True, mandatory=True, desc="field map in Hz, applied or withdrawn")
-    route = traits.Enum("synth", "none", mandatory=True)
+    route = traits.Str(mandatory=True, desc="how the run was corrected; none draws no field")
     pe_direction = traits.Either(None, traits.Str)
     readout_time = traits.Either(None, traits.Float)
 
@@ -76,7 +76,7 @@ class DrawRun(SimpleInterface):
         with np.load(inputs.motion) as motion:
             matrices, fd = motion["matrices"], motion["fd"]
         figures = {"motion": plot_motion(matrices, fd, folder / "motion.svg")}
-        if inputs.route == "synth":
+        if inputs.route != "none":
             for what, before, after, limits in (
                 ("sdcb0", inputs.reference, inputs.dwiref, None),
                 ("sdcFA", inputs.fa_uncorrected, inputs.fa, FA_LIMITS),

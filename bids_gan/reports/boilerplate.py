@@ -145,6 +145,23 @@ def _diffusion(outcomes: list[Outcome]) -> str:
     )
 
 
+#: route of a diffusion run -> how its field was estimated
+_ROUTES = {
+    "reverse-pe": (
+        "With an image of opposite phase encoding, susceptibility distortion was estimated as a "
+        "displacement along the phase-encoding axis, together with the head's motion between the "
+        "two images, that makes their corrected b=0 images equal [@andersson2003distortion], and "
+        "expressed as a field in Hz through the total readout time."
+    ),
+    "synth": (
+        "With the synthetic FA, susceptibility distortion was estimated as a displacement along "
+        "the phase-encoding axis that makes the measured FA and b=0 image agree with the "
+        "synthetic FA and the anatomy, after rigid registration of the T1-weighted to the b=0 "
+        "image, and expressed as a field in Hz through the total readout time."
+    ),
+}
+
+
 def _distortion(sessions: tuple[SessionPlan, ...], outcomes: list[Outcome]) -> str:
     finished = [o for o in outcomes if o.finished]
     if not finished:
@@ -153,13 +170,8 @@ def _distortion(sessions: tuple[SessionPlan, ...], outcomes: list[Outcome]) -> s
     withdrawn = sum(o.withdrawn for o in finished)
     untouched = len(finished) - corrected - withdrawn
     sentences = []
-    if corrected or withdrawn:
-        sentences.append(
-            "Susceptibility distortion was estimated as a displacement along the "
-            "phase-encoding axis that makes the measured FA and b=0 image agree with the "
-            "synthetic FA and the anatomy, after rigid registration of the T1-weighted to the "
-            "b=0 image, and expressed as a field in Hz through the total readout time."
-        )
+    routes = {r.route for s in sessions for r in s.dwi}
+    sentences += [text for route, text in _ROUTES.items() if route in routes]
     if corrected:
         sentences.append(
             f"The correction was kept for {_count(corrected, 'diffusion run')}: motion and "

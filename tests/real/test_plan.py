@@ -18,12 +18,13 @@ def plan(folder, tmp_path, **given):
 
 
 def test_xa30(test_data, tmp_path):
-    (session,) = plan(test_data / "xa30", tmp_path).runnable
-    read = {
-        run.entities["direction"]: (run.pe_direction, run.readout_time, run.route)
-        for run in session.dwi
-    }
-    assert read == {"AP": ("j-", 0.0475693, "synth"), "PA": ("j", 0.0475693, "synth")}
+    for sdc, route in (("auto", "reverse-pe"), ("synth", "synth")):
+        (session,) = plan(test_data / "xa30", tmp_path, sdc=sdc).runnable
+        read = {
+            run.entities["direction"]: (run.pe_direction, run.readout_time, run.route)
+            for run in session.dwi
+        }
+        assert read == {"AP": ("j-", 0.0475693, route), "PA": ("j", 0.0475693, route)}
 
 
 def test_xa30_readout_time_from_echo_spacing(test_data, tmp_path):

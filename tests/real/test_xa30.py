@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 def out(test_data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("xa30")
     command = [sys.executable, "-m", "bids_gan", test_data / "xa30", folder / "out", "participant"]
-    options = ["--work-dir", folder / "work", "--nprocs", "2", "--sdc-on-failure", "warn"]
+    options = ["--work-dir", folder / "work", "--nprocs", "2"]
+    options += ["--sdc", "synth", "--sdc-on-failure", "warn"]
     done = subprocess.run(
         [str(word) for word in command + options], capture_output=True, text=True, cwd=folder
     )

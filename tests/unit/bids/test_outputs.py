@@ -123,6 +123,9 @@ def test_expected_follow_route_and_space(settings):
     corrected = names(session_plan(settings, "synth"))
     assert "sub-01_acq-synthFAAP_desc-preproc_fieldmap.nii.gz" in corrected
     assert "sub-01_acq-synthFAAP_desc-rejected_fieldmap.nii.gz" in corrected
+    by_pair = names(session_plan(settings, "reverse-pe"))
+    assert "sub-01_acq-reversePEAP_desc-preproc_fieldmap.nii.gz" in by_pair
+    assert len(by_pair) == len(corrected)
     uncorrected = names(session_plan(settings, "none"))
     assert not [name for name in uncorrected if "fieldmap" in name or "from-orig" in name]
     assert "sub-01_dir-AP_desc-preproc_FA.nii.gz" in uncorrected

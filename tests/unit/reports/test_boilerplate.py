@@ -43,6 +43,20 @@ def test_runs_without_correction_say_why(project):
     assert "veraart2013wls" in text
 
 
+def test_route_of_the_field_is_described(project):
+    texts = {}
+    for route in ("synth", "reverse-pe"):
+        project.write_model()
+        run = project.make_run("AP", route=route)
+        project.write_run(run)
+        session = replace(project.plan.sessions[0], dwi=(run,))
+        texts[route] = text_of(project, replace(project.plan, sessions=(session,)))
+    assert "With the synthetic FA, susceptibility distortion" in texts["synth"]
+    assert "opposite phase encoding" not in texts["synth"]
+    assert "With an image of opposite phase encoding" in texts["reverse-pe"]
+    assert "With the synthetic FA, susceptibility" not in texts["reverse-pe"]
+
+
 def test_reused_brain_masks_are_mentioned(project):
     project.write_model()
     session = replace(project.plan.sessions[0], brain_mask=project.out / "mask.nii.gz")

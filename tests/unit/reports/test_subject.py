@@ -49,7 +49,8 @@ def test_every_run_has_a_line_with_what_was_done_and_why(project):
     ("run", "sidecar", "state", "words"),
     [
         ({}, None, "bad", "No result"),
-        ({}, {}, "good", "accepted"),
+        ({}, {}, "good", "the synthetic FA; the quality gate accepted"),
+        ({"route": "reverse-pe"}, {}, "good", "the image of opposite phase encoding; the"),
         ({}, {"accepted": False, "reasons": ["a fold"]}, "attention", "a fold"),
         ({}, {"block": False}, "attention", "not known"),
         ({"route": "none", "reason": "--sdc none"}, {"block": False}, "attention", "--sdc none"),
