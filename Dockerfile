@@ -1,26 +1,41 @@
 # docker build -t bids-gan .
 #
-# The default build of torch carries CUDA libraries of several GB. For a small CPU image pass the
-# address of the CPU wheels that pytorch.org names: --build-arg PIP_EXTRA_INDEX_URL=...
+# The default build of torch carries CUDA libraries of several GB, which run on a CPU as well. For a
+# small CPU image, or for another version of CUDA, pass the address of the wheels that pytorch.org
+# names:  --build-arg TORCH_INDEX_URL=...
+#
+# Every node, user and root folder will do: docker run --rm --network none --read-only \
+#     --tmpfs /tmp --user "$(id -u):$(id -g)" -v BIDS_DIR:/data:ro -v OUTPUT_DIR:/out \
+#     -v WORK_DIR:/work bids-gan /data /out participant --work-dir /work
 
-FROM python:3.12.12-slim-bookworm AS build
-ARG PIP_EXTRA_INDEX_URL=""
+ARG BASE=python:3.12.12-slim-bookworm
+
+FROM ${BASE} AS build
+ARG TORCH_INDEX_URL=""
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN python -m venv /opt/bids-gan
+RUN python3 -m venv /opt/bids-gan
 WORKDIR /source
 # the dependencies make a layer of their own, which survives changes of the code
 COPY setup.cfg pyproject.toml constraints.txt README.md LICENSE ./
 COPY bids_gan/__init__.py bids_gan/__init__.py
-RUN /opt/bids-gan/bin/pip install --constraint constraints.txt .
+RUN PIP_EXTRA_INDEX_URL="$TORCH_INDEX_URL" \
+    /opt/bids-gan/bin/pip install --constraint constraints.txt .
 COPY MANIFEST.in CHANGES.md CITATION.cff ./
 COPY bids_gan bids_gan
-RUN /opt/bids-gan/bin/pip install --no-deps --force-reinstall . \
-    && /opt/bids-gan/bin/python -m compileall -q /opt/bids-gan/lib
+RUN /opt/bids-gan/bin/pip install --no-deps --force-reinstall .
 # one library writes a skeleton into its home at first import: here, not in the user's home
 ENV TEMPLATEFLOW_HOME=/opt/templateflow TEMPLATEFLOW_AUTOUPDATE=off
 RUN /opt/bids-gan/bin/python -c "import templateflow" && chmod -R a+rX /opt/templateflow
+# what the image is made of: every package with its version and licence
+RUN /opt/bids-gan/bin/pip inspect > /opt/bids-gan/packages.json
 
-FROM python:3.12.12-slim-bookworm
+FROM ${BASE}
+ARG VERSION="" REVISION=""
+LABEL org.opencontainers.image.title="bids-gan" \
+      org.opencontainers.image.description="BIDS-App: missing MRI contrasts by 3D generators, EPI distortion correction with them" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
 COPY --from=build /opt/bids-gan /opt/bids-gan
 COPY --from=build /opt/templateflow /opt/templateflow
 # nothing is fetched or reported at run time
@@ -33,6 +48,6 @@ ENV PATH=/opt/bids-gan/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     OMP_WAIT_POLICY=passive
 RUN useradd --create-home --uid 1000 bids
-USER bids
+USER 1000
 WORKDIR /tmp
 ENTRYPOINT ["bids-gan"]

@@ -1,5 +1,12 @@
 """Errors that a user can act on, each with the exit code that the command line returns."""
 
+from __future__ import annotations
+
+import errno
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
+
 
 class BidsGanError(Exception):
     """Base of all expected failures; ``exit_code`` is what the process returns."""
@@ -38,6 +45,22 @@ class ModelError(BidsGanError):
 
 
 class ResourceError(BidsGanError):
-    """Memory or the compute device did not suffice."""
+    """Memory, disk space or the compute device did not suffice."""
 
     exit_code = 75
+
+
+def explain(error: OSError) -> BidsGanError | None:
+    """What an error of the operating system means to a user, ``None`` where nobody knows."""
+    place = error.filename or "a file"
+    if error.errno in _FULL:
+        return ResourceError(
+            f"{place}: no space left ({error.strerror}). Make room, or give other folders "
+            "(OUTPUT_DIR, --work-dir). The same command goes on from here."
+        )
+    if error.errno in _NOT_ALLOWED:
+        return UsageError(
+            f"{place}: cannot be written or read ({error.strerror}); change its permissions, or "
+            "give another folder (OUTPUT_DIR, --work-dir)."
+        )
+    return None

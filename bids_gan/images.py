@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel as nib
@@ -12,6 +17,13 @@ from bids_gan.geometry import voxel_sizes
 
 #: codes of sform and qform that NIfTI-1 knows
 _FORM_CODES = range(6)
+#: no deflate stream (gzip) is shorter than what it holds by more than this
+_DEFLATE = 1032
+_CHUNK = 2**22
+_GZIP = (".gz", ".mgz")
+_OTHER_COMPRESSION = (".bz2", ".zst")
+_NO_IMAGE = (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError)
+_DAMAGED = (OSError, EOFError, ValueError, OverflowError, zlib.error)
 
 
 def load_volume(path: Path) -> nib.Nifti1Image:
@@ -28,18 +40,84 @@ def load_volume(path: Path) -> nib.Nifti1Image:
         When the file is missing or unreadable, its header states no orientation or voxel size, or
         its data cannot be worked with (:func:`check_volume`).
     """
+    with _named(path):
+        return check_volume(_open_checked(path), str(path))
+
+
+def load_series(path: Path) -> nib.Nifti1Image:
+    """Read a 4D image into memory, as float32.
+
+    Raises
+    ------
+    DataError
+        As :func:`load_volume`, and when it has other than four dimensions.
+    """
+    with _named(path):
+        img = _open_checked(path)
+        if img.ndim != 4 or min(img.shape) < 1:
+            raise DataError(f"{path}: shape {img.shape}; a series of 3D volumes has 4 dimensions")
+        check_affine(img.affine, str(path))
+        data = img.get_fdata(dtype=np.float32)
+    _check_finite(data, str(path))
+    return nib.Nifti1Image(data, img.affine)
+
+
+def open_image(path: Path) -> nib.Nifti1Image:
+    """Open an image for its header; no data are read.
+
+    Raises
+    ------
+    DataError
+        When the file is missing, no image, or shorter than its header says.
+    """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    try:
+    with _named(path):
         img = nib.load(path)
-        if isinstance(img, nib.Nifti1Image):
-            check_header(path, type(img.header))
-        return check_volume(img, str(path))
-    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError) as error:
+        _check_length(img, path)
+    return img
+
+
+def _open_checked(path: Path) -> nib.Nifti1Image:
+    img = open_image(path)
+    if str(path).lower().endswith(_GZIP):
+        _check_sum(path)
+    if isinstance(img, nib.Nifti1Image):
+        check_header(path, type(img.header))
+    return img
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Give the errors of nibabel and of the decompressors the name of the file."""
+    try:
+        yield
+    except _NO_IMAGE as error:
         raise DataError(f"{path}: not an image that can be read ({error})") from None
-    except (OSError, EOFError, ValueError) as error:
+    except _DAMAGED as error:
         raise DataError(f"{path}: damaged or cut short ({error})") from None
+
+
+def _check_sum(path: Path) -> None:
+    """Read a gzip file to its end, where its checksum stands; nibabel stops before."""
+    with gzip.open(path) as stream:
+        while stream.read(_CHUNK):
+            pass
+
+
+def _check_length(img: nib.Nifti1Image, path: Path) -> None:
+    """Refuse a header that claims more than the file can hold, before memory is asked for."""
+    stored, name = path.stat().st_size, path.name.lower()
+    if not hasattr(img.dataobj, "offset") or name.endswith(_OTHER_COMPRESSION):
+        return
+    longest = stored * (_DEFLATE if name.endswith(_GZIP) else 1)
+    claimed = math.prod(img.shape) * img.get_data_dtype().itemsize
+    if min(img.shape, default=0) < 0 or claimed > longest:
+        raise DataError(
+            f"{path}: damaged or cut short (the header claims {claimed} bytes of voxels, shape "
+            f"{img.shape}; the file has {stored} bytes)"
+        )
 
 
 def check_header(path: Path, kind: type) -> None:
@@ -70,6 +148,12 @@ def check_header(path: Path, kind: type) -> None:
             f"{path}: sform_code and qform_code are {codes[0]} and {codes[1]}, so left and right "
             "are not known; one of them must be 1 to 5: convert the scanner's files anew"
         )
+    if all(codes) and _turned(header.get_sform()) != _turned(header.get_qform()):
+        raise DataError(
+            f"{path}: sform and qform disagree about which side is left "
+            f"({_axes(header.get_sform())} and {_axes(header.get_qform())}); correct the wrong "
+            "one, or set its code to 0"
+        )
 
 
 def check_volume(img: nib.Nifti1Image, name: str = "the T1w") -> nib.Nifti1Image:
@@ -90,18 +174,41 @@ def check_volume(img: nib.Nifti1Image, name: str = "the T1w") -> nib.Nifti1Image
     img = nib.funcs.squeeze_image(img)
     if img.ndim != 3 or min(img.shape) < 16:
         raise DataError(f"{name}: shape {img.shape}; a 3D volume of 16 or more slices is needed")
-    zooms = voxel_sizes(img.affine)
-    if not np.all(np.isfinite(img.affine)) or zooms.min() < 1e-3:
-        raise DataError(f"{name}: voxel sizes {zooms.round(4).tolist()} mm are not possible")
-    if abs(np.linalg.det(img.affine[:3, :3])) < 1e-3 * zooms.prod():
-        raise DataError(f"{name}: the axes of its affine do not span three dimensions")
+    check_affine(img.affine, name)
     data = img.get_fdata(dtype=np.float32)
+    _check_finite(data, name)
+    if data.max() <= data.min():
+        raise DataError(f"{name}: all voxels have the value {data.flat[0]:g}; the image is empty")
+    return nib.Nifti1Image(data, img.affine)
+
+
+def check_affine(affine: np.ndarray, name: str) -> None:
+    """Refuse an affine (4, 4) whose voxels have no extent.
+
+    Raises
+    ------
+    DataError
+    """
+    zooms = voxel_sizes(affine)
+    if not np.all(np.isfinite(affine)) or zooms.min() < 1e-3:
+        raise DataError(f"{name}: voxel sizes {zooms.round(4).tolist()} mm are not possible")
+    if abs(np.linalg.det(affine[:3, :3])) < 1e-3 * zooms.prod():
+        raise DataError(f"{name}: the axes of its affine do not span three dimensions")
+
+
+def _check_finite(data: np.ndarray, name: str) -> None:
     bad = data.size - int(np.isfinite(data).sum())
     if bad:
         raise DataError(
             f"{name}: {bad} of {data.size} voxels are NaN or infinite; "
             "set them to zero if they lie outside the head, else export the image anew"
         )
-    if data.max() <= data.min():
-        raise DataError(f"{name}: all voxels have the value {data.flat[0]:g}; the image is empty")
-    return nib.Nifti1Image(data, img.affine)
+
+
+def _turned(affine: np.ndarray) -> bool:
+    """Whether the axes of the voxels are left-handed."""
+    return bool(np.linalg.det(affine[:3, :3]) < 0)
+
+
+def _axes(affine: np.ndarray) -> str:
+    return "".join(code or "?" for code in nib.aff2axcodes(affine))

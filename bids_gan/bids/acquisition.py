@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bids_gan.errors import DataError
+
 DIRECTIONS = ("i", "i-", "j", "j-", "k", "k-")
 #: no EPI reads out for longer (s); larger values are milliseconds in disguise
 LONGEST_READOUT = 1.0
@@ -121,6 +123,10 @@ def _from_echo_spacing(
     metadata: Mapping[str, Any], spacing: float, image: Path, pe_direction: str | None
 ) -> Fact:
     lines, counted = metadata.get("ReconMatrixPE"), "ReconMatrixPE"
+    if lines is not None and (isinstance(lines, bool) or not isinstance(lines, int) or lines < 2):
+        return Fact(
+            None, f"ReconMatrixPE is {lines!r}, which is no number of lines", _READOUT_REMEDY
+        )
     if lines is None:
         counted = "lines of the image"
         lines = None if pe_direction is None else _lines(image, pe_direction)
@@ -140,9 +146,9 @@ def _from_echo_spacing(
 
 
 def _lines(image: Path, pe_direction: str) -> int | None:
-    import nibabel as nib
+    from bids_gan.images import open_image
 
     try:
-        return int(nib.load(image).shape["ijk".index(pe_direction[0])])
-    except (OSError, nib.filebasedimages.ImageFileError):
+        return int(open_image(image).shape["ijk".index(pe_direction[0])])
+    except (DataError, IndexError):
         return None

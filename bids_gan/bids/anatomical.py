@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from bids_gan.errors import DataError
+
 
 @dataclass(frozen=True)
 class _Candidate:
@@ -118,12 +120,13 @@ def _candidate(path: Path, entities: Mapping[str, Any]) -> _Candidate:
 
 def _zooms(path: Path) -> tuple[float, ...] | None:
     """Voxel size in mm, ``None`` when the header cannot be read."""
-    import nibabel as nib
+    from bids_gan.images import open_image
 
     try:
-        return tuple(round(float(edge), 3) for edge in nib.load(path).header.get_zooms()[:3])
-    except (OSError, nib.filebasedimages.ImageFileError):
+        zooms = tuple(round(float(edge), 3) for edge in open_image(path).header.get_zooms()[:3])
+    except DataError:
         return None
+    return zooms if min(zooms, default=0) > 0 else None
 
 
 def _mask_files(root: Path, subject: str, session: str | None) -> list[Path]:
@@ -142,11 +145,9 @@ def _mask_files(root: Path, subject: str, session: str | None) -> list[Path]:
 
 def _why_not(mask: Path, t1w: Path) -> str | None:
     """Why a mask does not belong to the T1w, ``None`` when it does."""
-    import nibabel as nib
-
     try:
         same = _canonical_grid(mask) == _canonical_grid(t1w)
-    except (OSError, nib.filebasedimages.ImageFileError):
+    except DataError:
         return "cannot be compared with the T1w (unreadable header)"
     if not same:
         return f"has other voxels than {t1w.name}"
@@ -159,10 +160,11 @@ def _why_not(mask: Path, t1w: Path) -> str | None:
 
 def _canonical_grid(path: Path) -> tuple:
     """Shape and affine after turning the axes to RAS+ (header only, rounded to 0.01 mm)."""
-    import nibabel as nib
     from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
-    image = nib.load(path)
+    from bids_gan.images import open_image
+
+    image = open_image(path)
     shape = image.shape[:3]
     orientation = io_orientation(image.affine)
     affine = image.affine @ inv_ornt_aff(orientation, shape)

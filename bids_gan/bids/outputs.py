@@ -12,14 +12,15 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bids_gan import __version__
-from bids_gan.bids.plan import SessionPlan
+from bids_gan.bids.plan import Session, SessionPlan
 from bids_gan.settings import Settings
 
 #: BIDS entities of diffusion images in the order of the standard, with their short names
@@ -188,13 +189,13 @@ def write_output(
             raise ValueError(f"{key} needs its JSON file: give metadata")
         write_json(_sidecar_path(path), metadata)
     if isinstance(content, Path):
-        _write(path, lambda part: shutil.copyfile(content, part))
+        write_whole(path, lambda part: shutil.copyfile(content, part))
     elif isinstance(content, str):
         write_text(path, content)
     elif isinstance(content, Mapping):
         write_json(path, content)
     else:
-        _write(path, content.to_filename)
+        write_whole(path, content.to_filename)
     if "instead" in spec:  # an earlier run may have judged otherwise
         other = settings.output_dir / output_path(spec["instead"], entities, **names)
         other.unlink(missing_ok=True)
@@ -209,14 +210,18 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_text(path: Path, content: str) -> None:
     """Write a text file atomically."""
-    _write(path, lambda part: Path(part).write_text(content, encoding="utf-8"))
+    # names of files may be no text
+    write_whole(
+        path,
+        lambda part: Path(part).write_text(content, encoding="utf-8", errors="backslashreplace"),
+    )
 
 
 def _sidecar_path(path: Path) -> Path:
     return path.with_name(path.name.split(".")[0] + ".json")
 
 
-def _write(path: Path, write: Callable[[Path], Any]) -> None:
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Let ``write`` fill a hidden file in the same folder, then give it its name in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{uuid.uuid4().hex}_{path.name}")
@@ -225,6 +230,21 @@ def _write(path: Path, write: Callable[[Path], Any]) -> None:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove_parts(output_dir: Path, sessions: Sequence[Session]) -> None:
+    """Remove what a killed run was writing for people on whom no other run is at work."""
+    owners = "|".join(
+        re.escape(
+            "_".join(f"{ENTITIES[name]}-{label}" for name, label in session.entities.items())
+        )
+        for session in sessions
+    )
+    part = re.compile(rf"\.[0-9a-f]{{32}}_({owners})[_.].*")
+    folders = dict.fromkeys(output_dir / f"sub-{session.subject}" for session in sessions)
+    hidden = chain(output_dir.glob(".*"), *(folder.rglob(".*") for folder in folders))
+    for path in [path for path in hidden if part.fullmatch(path.name)]:
+        path.unlink(missing_ok=True)
 
 
 def _parts(entities: Mapping[str, str], route: str) -> dict[str, str]:

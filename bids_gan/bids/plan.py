@@ -43,6 +43,7 @@ _OPPOSITE_REMEDY = (
 )
 #: s/mm²; volumes below carry too little diffusion weighting to count
 WEIGHTED_ABOVE = 100.0
+_NO_FILE = "it is a link that leads nowhere, or no file (with DataLad: datalad get)"
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,11 @@ def make_plan(layout: BIDSLayout, settings: Settings) -> Plan:
     problems: list[str] = []
     notes: list[str] = []
     for subject in queries.select_participants(settings):
-        t1w = queries.by_session(queries.find_images(layout, filters["t1w"], subject))
+        found, unreadable = _existing(
+            queries.find_images(layout, filters["t1w"], subject), settings
+        )
+        t1w = queries.by_session(found)
+        notes += unreadable
         dwi = queries.by_session(queries.find_images(layout, filters["dwi"], subject))
         labels, absent = _sessions(settings, subject, {*t1w, *dwi})
         notes += absent
@@ -171,6 +176,13 @@ def make_plan(layout: BIDSLayout, settings: Settings) -> Plan:
             sessions.append(planned)
             problems += stops
     return Plan(settings.bids_dir, tuple(sessions), tuple(problems), tuple(notes))
+
+
+def _existing(images: list[BIDSFile], settings: Settings) -> tuple[list[BIDSFile], list[str]]:
+    """Images that are files, and a note on each that is not."""
+    absent = [image for image in images if not Path(image.path).is_file()]
+    notes = [f"{_relative(settings, image.path)} left out: {_NO_FILE}." for image in absent]
+    return [image for image in images if image not in absent], notes
 
 
 def _sessions(
@@ -261,8 +273,8 @@ def _no_t1w(settings: Settings, subject: str, session: str | None, images: list[
         f"no T1w image: synthesis starts from {folder}anat/{name}_T1w.nii.gz (or .nii), also with "
         "acq-, rec- or run- in the name, or from a T1w of another session of this person. "
         + (f"Without it nothing can be done with {waiting}. " if waiting else "")
-        + "If there is one, check its name, --bids-filter-file, and the index in "
-        "--bids-database-dir."
+        + "If there is one, check its name, whether it is a link that leads nowhere, "
+        "--bids-filter-file, and the index in --bids-database-dir."
     )
 
 
@@ -283,6 +295,8 @@ def _plan_run(
     }
     if entities.get("part", "mag") != "mag":
         return None, None, f"{name} left out: part-{entities['part']} is no magnitude image."
+    if not path.is_file():
+        return None, *_unless_warned(settings, f"{name}: {_NO_FILE}.", name)
     twin = next((run for run in before if run.entities == entities), None)
     if twin is not None:
         fault = f"{name} cannot be told from {twin.path.name} by BIDS entities: rename one"
@@ -362,6 +376,8 @@ def _gradient_fault(path: Path, bval: Path | None, bvec: Path | None) -> str | N
     for kind, found in (("bval", bval), ("bvec", bvec)):
         if found is None:
             return f"no gradient file: {stem}.{kind} must lie beside it (or a level higher)."
+        if not found.is_file():
+            return f"its gradient file {found.name} cannot be used: {_NO_FILE}."
         if not found.stat().st_size:
             return f"its gradient file {found.name} is empty."
     try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 EXTENSIONS = [".nii.gz", ".nii"]
 _NOT_RAW = r"^/(derivatives|code|sourcedata|stimuli|models)(/|$)"
+#: in names that are no UTF-8, which the index cannot hold
+_NO_TEXT = re.compile("[\udc80-\udcff]")
 #: what is looked for; ``--bids-filter-file`` adds to these or replaces them
 QUERIES: dict[str, dict[str, Any]] = {
     "t1w": {"datatype": "anat", "suffix": "T1w", "extension": EXTENSIONS},
@@ -72,10 +76,15 @@ def open_layout(settings: Settings) -> BIDSLayout:
     ignore = [
         re.compile(r"^/(derivatives|code|sourcedata|stimuli|models)(/|$)"),
         re.compile(r"/\."),
+        _NO_TEXT,
     ]
     if settings.bids_dir in settings.output_dir.parents:
         inside = settings.output_dir.relative_to(settings.bids_dir).as_posix()
         ignore.append(re.compile(rf"^/{re.escape(inside)}(/|$)"))
+    ignore += [
+        re.compile(rf"^/{re.escape(link.relative_to(settings.bids_dir).as_posix())}(/|$)")
+        for link in _loops(settings.bids_dir)
+    ]
     if wanted:
         labels = "|".join(re.escape(label) for label in wanted)
         ignore.append(re.compile(rf"^/sub-(?!({labels})(/|$))"))
@@ -92,8 +101,37 @@ def open_layout(settings: Settings) -> BIDSLayout:
             f"{settings.bids_dir} is not a BIDS dataset: {fault} "
             "A dataset_description.json with at least 'Name' and 'BIDSVersion' is needed."
         ) from err
-    except OSError as err:  # pybids names the JSON file that it could not decode
-        raise DataError(f"{settings.bids_dir} cannot be indexed: {err}") from err
+    except (OSError, TypeError, ValueError, RecursionError) as err:
+        fault = next(_bad_sidecars(settings.bids_dir, wanted), f"{settings.bids_dir}: {err}")
+        raise DataError(
+            f"the dataset cannot be indexed: {fault}. Mend that file, or process other people "
+            "only (--participant-label)."
+        ) from err
+
+
+def _loops(root: Path) -> Iterator[Path]:
+    """Links to a folder that they lie in: who follows them never ends."""
+    for folder, names, _ in os.walk(root):
+        for link in (Path(folder, name) for name in names):
+            if link.is_symlink() and Path(folder).resolve().is_relative_to(link.resolve()):
+                yield link
+
+
+def _bad_sidecars(root: Path, wanted: Sequence[str]) -> Iterator[str]:
+    """JSON files that are no JSON objects, each with the fault."""
+    people = [f"sub-{label}" for label in wanted] or ["sub-*"]
+    for pattern in ("*.json", *(f"{person}/**/*.json" for person in people)):
+        for path in sorted(root.glob(pattern)):
+            try:
+                content = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as err:
+                yield f"{path}: no JSON ({err})"
+            except RecursionError:
+                yield f"{path}: nested too deeply"
+            else:
+                if not isinstance(content, dict):
+                    kind = type(content).__name__
+                    yield f"{path}: must hold names with values ({{...}}), not a {kind}"
 
 
 def load_filters(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -138,6 +176,8 @@ def find_images(layout: BIDSLayout, query: dict[str, Any], subject: str) -> list
     UsageError
         The query names an entity that no file of the dataset has.
     """
+    if _NO_TEXT.search(subject):
+        return []
     try:
         found = layout.get(subject=subject, **query)
     except ValueError as err:
@@ -157,7 +197,14 @@ def by_session(images: list[BIDSFile]) -> dict[str | None, list[BIDSFile]]:
 
 def nearest(layout: BIDSLayout, image: BIDSFile, extension: str) -> Path | None:
     """File with the same name and another extension, or the closest that applies (inheritance)."""
-    path = layout.get_nearest(image.path, extension=extension, suffix="dwi")
+    own = Path(image.path).with_name(image.filename.split(".")[0] + extension)
+    if own.is_file():
+        return own
+    from bids.layout import Query
+
+    # without the subject pybids would look through everybody's files for each image
+    subject = [image.get_entities()["subject"], Query.NONE]
+    path = layout.get_nearest(image.path, extension=extension, suffix="dwi", subject=subject)
     return None if path is None else Path(path)
 
 

@@ -43,6 +43,8 @@ def prepare_environment(settings: Settings) -> None:
     os.environ.update(dict.fromkeys(_THREADS, str(settings.omp_nthreads)))
     # ANTs draws its samples anew at every run unless told otherwise; 0 would mean the clock
     os.environ["ANTS_RANDOM_SEED"] = str(settings.random_seed + 1)
+    # Nipype's plugins of batch systems need it, and containers do not set it
+    os.environ.setdefault("LOGNAME", str(os.getuid()))
     if not _home_is_writable():
         for variable, folder in _HOMES.items():
             os.environ.setdefault(variable, str(settings.work_dir / ".cache" / folder))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bids_gan.bids.outputs import missing_outputs
 from bids_gan.bids.plan import Plan, SessionPlan
 from bids_gan.cli.progress import Progress
-from bids_gan.errors import DataError, UsageError
+from bids_gan.errors import BidsGanError, DataError, ProcessingError, UsageError
 from bids_gan.reports.crashes import Crash, read_crashes
 from bids_gan.reports.outcome import read_outcome
 from bids_gan.settings import Settings
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 #: names the folder inside the work folder; the same in every run, so that results are found again
 WORKFLOW_NAME = "bids_gan_wf"
+#: seconds between two questions to a batch system, which serves others too
+BATCH_POLL = 5.0
+#: seconds after which shared file systems show the files that another machine wrote
+LATE_FILES = 30.0
 #: missing files shown for each person
 _SHOWN = 3
 
@@ -31,8 +35,8 @@ class Failure:
     label: str
     reason: str
     crash_file: Path | None = None
-    #: memory or the compute device did not suffice
-    resource: bool = False
+    #: what sort of failure it is, which decides the exit code
+    kind: type[BidsGanError] = ProcessingError
 
 
 def configure_nipype(settings: Settings) -> None:
@@ -41,12 +45,13 @@ def configure_nipype(settings: Settings) -> None:
 
     level = _log_level(settings)
     options = {
-        "crashdump_dir": settings.log_dir,
+        "crashdump_dir": str(settings.log_dir),  # goes into the scripts of batch systems as text
         "crashfile_format": "txt",
         "stop_on_first_crash": settings.stop_on_first_crash,
         "check_version": False,
         "create_report": False,
-        "poll_sleep_duration": 0.1,
+        "poll_sleep_duration": 0.1 if settings.use_plugin is None else BATCH_POLL,
+        "job_finished_timeout": LATE_FILES,
         # a later run with other options reuses what an earlier one made
         "remove_unnecessary_outputs": False,
     }
@@ -68,7 +73,7 @@ def build_workflow(plan: Plan, settings: Settings) -> tuple[Workflow, list[Failu
         try:
             part = init_session_wf(session, settings)
         except DataError as err:
-            failures.append(Failure(session.label, str(err)))
+            failures.append(Failure(session.label, str(err), kind=DataError))
             continue
         if part.name != session.workflow_name:  # crash files could not be assigned
             raise RuntimeError(f"workflow {part.name} must be named {session.workflow_name}")
@@ -93,8 +98,9 @@ def run_workflow(workflow: Workflow, plan: Plan, settings: Settings) -> None:
     try:
         workflow.run(plugin=runner)
     except Exception:
-        # Nipype raises at the end when steps have failed: the crash files tell it better
-        if not read_crashes(settings.log_dir):
+        # Nipype raises at the end when steps have failed: the crash files tell it better, unless
+        # there was no room for their text
+        if not any(crash.exception for crash in read_crashes(settings.log_dir)):
             raise
     finally:
         if hasattr(runner, "stop"):
@@ -112,14 +118,21 @@ def draw_workflow(workflow: Workflow, log_dir: Path) -> None:
 
 def find_failures(plan: Plan, settings: Settings, not_built: list[Failure]) -> list[Failure]:
     """Everybody of the plan who is not finished: refused, crashed, or with missing outputs."""
-    failures = [Failure(s.label, "; ".join(s.problems)) for s in plan.sessions if s.problems]
+    failures = [
+        Failure(s.label, "; ".join(s.problems), kind=DataError)
+        for s in plan.sessions
+        if s.problems
+    ]
     failures += not_built
     unbuilt = {failure.label for failure in not_built}
     crashes = read_crashes(settings.log_dir)
     for session in plan.runnable:
-        mine = [crash for crash in crashes if crash.workflow_name == session.workflow_name]
+        # by step: a batch job and the process that waits for it write a crash file each
+        mine = {
+            crash.step: crash for crash in crashes if crash.workflow_name == session.workflow_name
+        }
         if mine:
-            failures += [_crashed(session, crash) for crash in mine]
+            failures += [_crashed(session, crash) for crash in mine.values()]
         elif session.label not in unbuilt:
             failures += _incomplete(session, settings) or _withdrawn(session, settings)
     return failures
@@ -131,7 +144,7 @@ def _crashed(session: SessionPlan, crash: Crash) -> Failure:
         session.label,
         f"{crash.exception}: {crash.message} (step: {step})",
         crash.path,
-        crash.resource,
+        crash.kind,
     )
 
 
@@ -170,25 +183,31 @@ def _count_steps(workflow: Workflow) -> int:
 
 def _runner(settings: Settings, progress: Progress) -> Any:
     """Nipype plugin: of the YAML file, else one process or a pool of processes."""
+    name, given = "Linear" if settings.nprocs == 1 else "MultiProc", {}
     if settings.use_plugin is not None:
-        name, arguments = _read_plugin(settings.use_plugin)
-    elif settings.nprocs == 1:
-        name, arguments = "Linear", {}
-    else:
-        name, arguments = "MultiProc", {"n_procs": settings.nprocs, "raise_insufficient": False}
-        if settings.mem_mb is not None:
-            arguments["memory_gb"] = settings.mem_mb / 1024
-    arguments["status_callback"] = progress
-    if name == "MultiProc":
-        from bids_gan.cli.plugin import WorkerPoolPlugin
+        name, given = _read_plugin(settings.use_plugin)
+    from bids_gan.cli.plugin import WorkerPoolPlugin, batch_plugin
 
-        monitor = settings.resource_monitor
-        return WorkerPoolPlugin(
-            {**arguments, "log_level": _log_level(settings), "monitor": monitor}
-        )
+    if name == "MultiProc":
+        return WorkerPoolPlugin({**_limits(settings), **given, "status_callback": progress})
     from nipype.pipeline import plugins
 
-    return getattr(plugins, f"{name}Plugin")(arguments)
+    # the plugins of batch systems take nothing by position
+    plugin = getattr(plugins, f"{name}Plugin")
+    if issubclass(plugin, plugins.base.DistributedPluginBase):
+        plugin = batch_plugin(plugin)
+    return plugin(plugin_args={**given, "status_callback": progress})
+
+
+def _limits(settings: Settings) -> dict[str, Any]:
+    """What the pool of processes is told, unless the YAML file says otherwise."""
+    limits = {
+        "n_procs": settings.nprocs,
+        "raise_insufficient": False,
+        "log_level": _log_level(settings),
+        "monitor": settings.resource_monitor,
+    }
+    return limits if settings.mem_mb is None else {**limits, "memory_gb": settings.mem_mb / 1024}
 
 
 def _read_plugin(path: Path) -> tuple[str, dict[str, Any]]:

@@ -14,8 +14,8 @@ from bids_gan.settings import CHOICES, Settings, absolute
 
 EPILOG = """\
 exit codes: 0 done; 1 processing failed for somebody; 2 wrong usage; 65 the input data cannot be
-processed; 69 a generator is missing or altered; 70 internal error; 75 out of memory or device
-failure; 130 interrupted. Nothing is ever sent over the network.
+processed; 69 a generator is missing or altered; 70 internal error; 75 out of memory or disk space,
+or device failure; 130 interrupted. Nothing is ever sent over the network.
 """
 
 

@@ -1,4 +1,4 @@
-"""Nipype's pool of worker processes, made safe against workers that are killed.
+"""Nipype's pool of worker processes and batch systems, made safe against what is killed.
 
 When the system kills a worker (mostly for its memory), Nipype's own pool waits for its answer
 for ever. Here the step fails with `WorkerKilled`, and the pool is made anew for the others.
@@ -73,6 +73,23 @@ class WorkerPoolPlugin(MultiProcPlugin):
         for worker in list((self.pool._processes or {}).values()):
             worker.terminate()
         self.pool.shutdown(wait=False, cancel_futures=True)
+
+
+class KilledJobsMixin:
+    """For plugins of batch systems: a job that left no result fails, and nobody else does.
+
+    Nipype tells of such a job by a text where it wants a list of lines.
+    """
+
+    def _report_crash(self, node, result=None):
+        if result is not None and isinstance(result["traceback"], str):
+            result["traceback"] = result["traceback"].splitlines(keepends=True)
+        return super()._report_crash(node, result)
+
+
+def batch_plugin(plugin: type) -> type:
+    """`plugin`, one of Nipype's, made safe against jobs that are killed."""
+    return type(plugin.__name__, (KilledJobsMixin, plugin), {})
 
 
 def _start_worker(cwd: str, log_level: str, monitor: bool) -> None:

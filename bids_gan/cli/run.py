@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import signal
 import sys
@@ -15,7 +16,14 @@ from typing import TYPE_CHECKING
 from bids_gan.cli.environment import prepare_environment
 from bids_gan.cli.parser import parse_settings
 from bids_gan.cli.progress import elapsed
-from bids_gan.errors import BidsGanError, DataError, ProcessingError, ResourceError, UsageError
+from bids_gan.errors import (
+    BidsGanError,
+    DataError,
+    ProcessingError,
+    ResourceError,
+    UsageError,
+    explain,
+)
 from bids_gan.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,8 +46,11 @@ def main(argv: list[str] | None = None) -> int:
     -------
     int
         0 done; 1 processing failed for somebody; 2 usage; 65 data; 69 model; 70 internal error;
-        75 memory or device; 130 interrupted.
+        75 memory, disk space or device; 130 interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may be no text
+            stream.reconfigure(errors="backslashreplace")
     try:
         settings = parse_settings(sys.argv[1:] if argv is None else argv)
         prepare_environment(settings)
@@ -59,7 +70,10 @@ def main(argv: list[str] | None = None) -> int:
     except MemoryError as err:
         print(f"bids-gan: not enough memory ({err}).", file=sys.stderr)
         return ResourceError.exit_code
-    except Exception:
+    except Exception as err:
+        if isinstance(err, OSError) and (known := explain(err)) is not None:
+            print(f"bids-gan: {known}", file=sys.stderr)
+            return known.exit_code
         traceback.print_exc()
         print("bids-gan: internal error (see above); please report it.", file=sys.stderr)
         return INTERNAL
@@ -92,13 +106,16 @@ def _participant(settings: Settings) -> None:
         raise DataError("nothing can be processed: the plan above says why, and what would help.")
     if settings.dry_run:
         return
-    _prepare_output(settings, plan)
-    if settings.reports_only:
-        _write_reports(settings, plan)
-    elif settings.boilerplate_only:
-        _write_boilerplate(settings, plan)
-    else:
-        _conclude(_process(settings, plan), plan, settings, time.time() - start)
+    _check_weights(settings)
+    _make_folders(settings)
+    with _alone(settings, plan):
+        _record(settings, plan)
+        if settings.reports_only:
+            _write_reports(settings, plan)
+        elif settings.boilerplate_only:
+            _write_boilerplate(settings, plan)
+        else:
+            _conclude(_process(settings, plan), plan, settings, time.time() - start)
 
 
 def _validate(bids_dir: Path) -> None:
@@ -116,21 +133,51 @@ def _validate(bids_dir: Path) -> None:
         )
 
 
-def _prepare_output(settings: Settings, plan: Plan) -> None:
-    """Make the folders, and record what this run was told and decided."""
-    from bids_gan.bids.description import write_description
-    from bids_gan.bids.plan import format_plan
+def _check_weights(settings: Settings) -> None:
+    """Refuse altered weights before anybody waits for them."""
+    from bids_gan.models.registry import card_for_target, check_weights, find_card
 
-    for folder, what in ((settings.work_dir, "--work-dir"), (settings.log_dir, "OUTPUT_DIR")):
+    check_weights(find_card("anatomy"))
+    for target in dict.fromkeys(("FA", *settings.targets)):
+        check_weights(card_for_target(target, settings.model))
+
+
+def _make_folders(settings: Settings) -> None:
+    logs = settings.log_dir.parent
+    for folder, what in ((settings.work_dir, "--work-dir"), (logs, "OUTPUT_DIR")):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as err:
             raise UsageError(
                 f"{what}: the folder {folder} cannot be made ({err.strerror}); give another one."
             ) from err
+
+
+@contextmanager
+def _alone(settings: Settings, plan: Plan) -> Iterator[None]:
+    """Be the only run on these people, and remove what a killed one left half-written."""
+    from bids_gan.bids.outputs import remove_parts
+    from bids_gan.cli.lock import hold
+
+    labels = [session.label for session in plan.sessions]
+    with (
+        hold(settings.log_dir.parent, labels, "OUTPUT_DIR"),
+        hold(settings.work_dir, labels, "--work-dir"),
+    ):
+        remove_parts(settings.output_dir, plan.sessions)
+        yield
+
+
+def _record(settings: Settings, plan: Plan) -> None:
+    """Keep what this run was told and decided."""
+    from bids_gan.bids.description import write_description
+    from bids_gan.bids.outputs import write_text
+    from bids_gan.bids.plan import format_plan
+
     write_description(settings)
+    settings.log_dir.mkdir()
     settings.to_toml(settings.log_dir / "bids-gan.toml")
-    (settings.log_dir / "plan.txt").write_text(format_plan(plan) + "\n", encoding="utf-8")
+    write_text(settings.log_dir / "plan.txt", format_plan(plan) + "\n")
 
 
 def _process(settings: Settings, plan: Plan) -> list[Failure]:
@@ -138,7 +185,9 @@ def _process(settings: Settings, plan: Plan) -> list[Failure]:
     from bids_gan.cli import execute
 
     if settings.clean_workdir:
-        shutil.rmtree(settings.work_dir / execute.WORKFLOW_NAME, ignore_errors=True)
+        for session in plan.runnable:  # other people's may be in use by another run
+            folder = settings.work_dir / execute.WORKFLOW_NAME / session.workflow_name
+            shutil.rmtree(folder, ignore_errors=True)
     execute.configure_nipype(settings)
     workflow, not_built = execute.build_workflow(plan, settings)
     if settings.write_graph:
@@ -170,13 +219,15 @@ def _attempt(
 ) -> Failure | None:
     """Write a text that must not hide who was processed when it fails."""
     from bids_gan.cli.execute import Failure
+    from bids_gan.reports.crashes import kind_of
 
     try:
         write(settings, plan)
     except Exception as err:
         trace = settings.log_dir / f"error-{what.replace(' ', '-')}.txt"
         trace.write_text(traceback.format_exc(), encoding="utf-8")
-        return Failure(what, f"{type(err).__name__}: {err}", trace)
+        reason = f"{type(err).__name__}: {err}"
+        return Failure(what, reason, trace, kind_of(reason))
     return None
 
 
@@ -185,7 +236,7 @@ def _conclude(failures: list[Failure], plan: Plan, settings: Settings, seconds: 
 
     Raises
     ------
-    ResourceError, ProcessingError
+    ResourceError, ProcessingError, DataError, ModelError
         Somebody is not finished.
     """
     failed = {failure.label for failure in failures}
@@ -203,12 +254,15 @@ def _conclude(failures: list[Failure], plan: Plan, settings: Settings, seconds: 
         if failure.crash_file is not None:
             lines.append(f"    details: {failure.crash_file}")
     text = "not everything was finished:\n" + "\n".join(lines)
-    if any(failure.resource for failure in failures):
+    kinds = {failure.kind for failure in failures}
+    if ResourceError in kinds:
         raise ResourceError(
-            f"{text}\nMemory or the device did not suffice: give more memory, or fewer processes "
-            "at once (--nprocs, --mem-mb), or --device cpu. The same command goes on from here."
+            f"{text}\nMemory, disk space or the device did not suffice: give more of it, or fewer "
+            "processes at once (--nprocs, --mem-mb), or --device cpu. The same command goes on "
+            "from here."
         )
-    raise ProcessingError(text)
+    # with nobody finished, the common reason says more than that processing failed
+    raise (kinds.pop() if not done and len(kinds) == 1 else ProcessingError)(text)
 
 
 @contextmanager

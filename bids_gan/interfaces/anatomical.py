@@ -47,7 +47,7 @@ class PrepareAnatomy(SimpleInterface):
 
         folder = Path(runtime.cwd)
         img = load_volume(self.inputs.t1w)
-        mask = nib.load(self.inputs.brain_mask) if isdefined(self.inputs.brain_mask) else None
+        mask = load_volume(self.inputs.brain_mask) if isdefined(self.inputs.brain_mask) else None
         network = load_model(read_card(Path(self.inputs.model))).network
         anatomy = prepare_t1w(img, network, mask=mask, name=self.inputs.t1w)
         self._results["anatomy"] = str(save_anatomy(anatomy, folder / "anatomy.npz"))

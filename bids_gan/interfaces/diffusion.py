@@ -272,11 +272,9 @@ class ApplyCorrection(SimpleInterface):
 
 def _load_series(inputs):
     from bids_gan.diffusion.gradients import load_gradients
-    from bids_gan.errors import DataError
+    from bids_gan.images import load_series
 
-    series = nib.load(inputs.dwi)
-    if series.ndim != 4:
-        raise DataError(f"{inputs.dwi}: shape {series.shape}; a diffusion series has 4 dimensions")
+    series = load_series(Path(inputs.dwi))
     gradients = load_gradients(Path(inputs.bval), Path(inputs.bvec), series.shape[3])
     return series, gradients
 

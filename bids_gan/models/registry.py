@@ -137,6 +137,22 @@ def file_sha256(path: Path) -> str:
         raise ModelError(f"{path}: the weights cannot be read ({error.strerror})") from None
 
 
+def check_weights(card: Card) -> None:
+    """Compare the weight file of a model with the checksum of its card.
+
+    Raises
+    ------
+    ModelError
+        When the file is missing or altered.
+    """
+    found = file_sha256(card.weights)
+    if found != card.sha256:
+        raise ModelError(
+            f"{card.weights}: SHA-256 is {found}, the card says {card.sha256}; "
+            "the file was altered or damaged, install the package again"
+        )
+
+
 def load_model(card: Card) -> Model:
     """Load a network for inference, its batch normalisation folded; see :func:`load_network`."""
     from bids_gan.gan.networks.unet import fold_batch_norm
@@ -157,12 +173,7 @@ def load_network(card: Card) -> nn.Module:
 
     from bids_gan.gan.networks.factory import build_network
 
-    found = file_sha256(card.weights)
-    if found != card.sha256:
-        raise ModelError(
-            f"{card.weights}: SHA-256 is {found}, the card says {card.sha256}; "
-            "the file was altered or damaged, install the package again"
-        )
+    check_weights(card)
     weights = {name: value.to(torch.float32) for name, value in load_file(card.weights).items()}
     try:
         network = build_network(card.network)

@@ -6,9 +6,19 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from bids_gan.errors import (
+    BidsGanError,
+    DataError,
+    ModelError,
+    ProcessingError,
+    ResourceError,
+)
+
 _RESOURCE = re.compile(
     r"MemoryError|OutOfMemory|out of memory|can't allocate memory|not enough memory|"
-    r"Cannot allocate memory|CUDA error|CUDA driver|WorkerKilled|ResourceError"
+    r"Cannot allocate memory|bad_alloc|Failed to allocate|CUDA error|CUDA driver|WorkerKilled|"
+    r"ResourceError|No space left on device|Disk quota exceeded|"
+    r"finished or terminated, but"  # Nipype, of a job that the batch system has killed
 )
 
 
@@ -26,9 +36,21 @@ class Crash:
     message: str
 
     @property
-    def resource(self) -> bool:
-        """Memory or the compute device did not suffice."""
-        return bool(_RESOURCE.search(f"{self.exception}: {self.message}"))
+    def kind(self) -> type[BidsGanError]:
+        """What sort of failure it is."""
+        return kind_of(f"{self.exception}: {self.message}")
+
+
+def kind_of(error: str) -> type[BidsGanError]:
+    """Sort of failure that the text of an error speaks of.
+
+    >>> kind_of("DataError: no b-values").exit_code
+    65
+    """
+    if _RESOURCE.search(error):
+        return ResourceError
+    known = {kind.__name__: kind for kind in (DataError, ModelError)}
+    return known.get(error.partition(":")[0], ProcessingError)
 
 
 def read_crashes(log_dir: Path) -> list[Crash]:
@@ -66,4 +88,6 @@ def _error(text: str) -> str:
     tail = lines[places[-1] + 1 :] if places else lines[-1:]
     while len(tail) > 1 and (not tail[0].strip() or tail[0].startswith("  ")):
         tail = tail[1:]
-    return "\n".join(tail)
+    # what Nipype adds to the crash files of batch jobs
+    ends = [n for n, line in enumerate(tail) if line.startswith("When creating this crashfile")]
+    return "\n".join(tail[: ends[0]] if ends else tail)

@@ -11,7 +11,7 @@ import shlex
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from bids_gan.bids.outputs import output_path, write_text
+from bids_gan.bids.outputs import output_path, write_text, write_whole
 from bids_gan.errors import ProcessingError
 from bids_gan.reports import bibliography, boilerplate
 from bids_gan.reports.crashes import read_crashes
@@ -83,18 +83,22 @@ def _write_report(settings: Settings, plan: Plan, subject: str) -> Path:
         parts |= _session_parts(settings, session)
     for name, html in parts.items():
         write_text(settings.output_dir / name, html)
-    report = Report(
-        settings.output_dir,
-        settings.run_uuid,
-        bootstrap_file=DATA / "reports-spec.yml",
-        out_filename=str(output_path("report", person)),
-        # only this person's folder is searched: a dataset of thousands would take minutes each
-        reportlets_dir=settings.output_dir / f"sub-{subject}",
-        metadata={"template_path": json.dumps(str(DATA / "report.html.jinja"))},
-        subject=subject,
-    )
-    report.generate_report()
-    return report.out_filename
+    path = settings.output_dir / output_path("report", person)
+
+    def assemble(part: Path) -> None:
+        Report(
+            settings.output_dir,
+            settings.run_uuid,
+            bootstrap_file=DATA / "reports-spec.yml",
+            out_filename=part.name,
+            # only this person's folder is searched: a dataset of thousands would take minutes each
+            reportlets_dir=settings.output_dir / f"sub-{subject}",
+            metadata={"template_path": json.dumps(str(DATA / "report.html.jinja"))},
+            subject=subject,
+        ).generate_report()
+
+    write_whole(path, assemble)
+    return path
 
 
 def _part(entities: dict[str, str], what: str, suffix: str = "report") -> PurePosixPath:

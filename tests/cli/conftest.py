@@ -14,26 +14,72 @@ def record_and_write(folder, names, log_folder, label, behaviour):
     Folder and names come apart: Nipype looks at the age of any input that is an existing file.
     """
     import os
+    import shutil
     import signal
+    import time
     from pathlib import Path
+
+    from bids_gan.bids.outputs import write_text, write_whole
+
+    def slowly(part):
+        with open(part, "w") as stream:
+            for _ in range(5):
+                stream.write("x" * 5000)
+                stream.flush()
+                time.sleep(0.002)
 
     with open(f"{log_folder}/log-{label}", "a") as stream:
         stream.write("ran\n")
     for name in names:
-        path = Path(folder, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("x")
+        if behaviour == "slow":
+            write_whole(Path(folder, name), slowly)
+        else:
+            write_text(Path(folder, name), "x")
+    with open(f"{log_folder}/log-{label}", "a") as stream:
+        stream.write("wrote\n")
     if behaviour == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    if behaviour == "without work":
+        shutil.rmtree(f"{log_folder}/work")
     return behaviour
 
 
-def behave(behaviour):
+def behave(behaviour, log_folder):
     """Second step of everybody."""
+    if behaviour == "naps":
+        import time
+
+        with open(f"{log_folder}/naps", "a") as stream:
+            stream.write("begin\n")
+            stream.flush()
+            time.sleep(0.5)
+            stream.write("end\n")
+    if behaviour == "counts threads":
+        import os
+
+        before = len(os.listdir("/proc/self/task"))
+        import torch
+
+        from bids_gan.itk import bias_field
+
+        image = torch.rand(1, 8, 32, 32, 32)
+        torch.nn.functional.conv3d(image, torch.rand(8, 8, 3, 3, 3)) @ torch.rand(30, 600)
+        bias_field(image[0, 0].numpy(), torch.ones(32, 32, 32).numpy(), torch.eye(4).numpy())
+        more = len(os.listdir("/proc/self/task")) - before
+        with open(f"{log_folder}/threads", "w") as stream:
+            stream.write(f"{torch.get_num_threads()} {more}")
     if behaviour == "fails":
         raise ValueError("boom")
     if behaviour == "exhausts":
         raise MemoryError("too large")
+    if behaviour == "asks for 8 TB":
+        import numpy
+
+        numpy.ones(10**12)
+    if behaviour == "bad data":
+        from bids_gan.errors import DataError
+
+        raise DataError("sub-x_T1w.nii.gz: cut short")
     return behaviour
 
 
@@ -73,6 +119,7 @@ def app(tmp_path, monkeypatch, behaviours):
         first.inputs.label = session.subject
         first.inputs.behaviour = behaviour
         second = Node(Function(function=behave), name="check_everything")
+        second.inputs.log_folder = str(tmp_path)
         workflow = Workflow(session.workflow_name)
         workflow.connect(first, "out", second, "behaviour")
         return workflow

@@ -1,5 +1,6 @@
 """Images that cannot be worked with are refused by name."""
 
+import gzip
 import struct
 
 import nibabel as nib
@@ -7,9 +8,11 @@ import numpy as np
 import pytest
 
 from bids_gan.errors import DataError
-from bids_gan.images import load_volume
+from bids_gan.images import load_series, load_volume, open_image
 
 SHAPE = (16, 18, 20)
+#: damaged copies of one file
+N_DAMAGED = 300
 
 
 def save(path, data=None, affine=None):
@@ -71,6 +74,29 @@ def cut_short(path):
     path.write_bytes(path.read_bytes()[:5000])
 
 
+def infinite(path):
+    data = np.random.default_rng(0).random(SHAPE)
+    data[0, 0, 0] = np.inf
+    save(path, data)
+
+
+def huge(path):
+    save(path)
+    overwrite(path, 40, "<4h", 3, 10000, 10000, 10000)
+
+
+def other_hand(path):
+    image = nib.Nifti1Image(np.random.default_rng(0).random(SHAPE).astype(np.float32), np.eye(4))
+    image.set_sform(np.diag([-1, 1, 1, 1]), 1)
+    image.set_qform(np.eye(4), 1)
+    nib.save(image, path)
+
+
+def voxel_size_nan(path):
+    save(path)
+    overwrite(path, 80, "<f", np.nan)
+
+
 def text(path):
     path.write_text("not an image")
 
@@ -87,6 +113,10 @@ def text(path):
         (voxel_size_zero, r"voxel sizes of \[.*0\.0"),
         (flat_affine, "do not span"),
         (cut_short, "damaged or cut short"),
+        (infinite, "1 of 5760 voxels are NaN or infinite"),
+        (huge, r"header claims 4000000000000 bytes of voxels"),
+        (other_hand, "disagree about which side is left .LAS and RAS"),
+        (voxel_size_nan, r"voxel sizes of \[.*nan"),
         (text, "not an image that can be read"),
     ],
     ids=lambda x: getattr(x, "__name__", ""),
@@ -98,6 +128,96 @@ def test_is_refused_with_its_name_and_the_reason(tmp_path, spoil, message):
         load_volume(path)
     assert str(path) in str(error.value)
     assert error.value.exit_code == 65
+
+
+SERIES = (16, 18, 4, 7)
+
+
+def volume_as_series(path):
+    save(path)
+
+
+def nan_series(path):
+    data = np.random.default_rng(0).random(SERIES)
+    data[..., 6] = np.nan
+    save(path, data)
+
+
+def huge_series(path):
+    save(path, np.random.default_rng(0).random(SERIES))
+    overwrite(path, 40, "<5h", 4, 10000, 10000, 10000, 100)
+
+
+def no_volume(path):
+    save(path, np.zeros((*SHAPE, 0)))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (volume_as_series, r"shape \(16, 18, 20\); a series of 3D volumes has 4"),
+        (nan_series, "1152 of 8064 voxels are NaN"),
+        (huge_series, "header claims 400000000000000 bytes"),
+        (no_volume, r"shape \(16, 18, 20, 0\)"),
+        (no_orientation, "qform_code are 0 and 0"),
+        (text, "not an image that can be read"),
+    ],
+    ids=lambda x: getattr(x, "__name__", ""),
+)
+def test_series_is_refused_with_its_name_and_the_reason(tmp_path, spoil, message):
+    path = tmp_path / "sub-01_dwi.nii"
+    spoil(path)
+    with pytest.raises(DataError, match=message) as error:
+        load_series(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_a_sound_series_comes_through(tmp_path, suffix):
+    data = np.random.default_rng(0).random(SERIES).astype(np.float32)
+    path = save(tmp_path / f"a{suffix}", data)
+    np.testing.assert_array_equal(np.asarray(load_series(path).dataobj), data)
+
+
+@pytest.mark.parametrize("fault", ["cut", "flipped bit", "wrong checksum", "huge header"])
+def test_damaged_gzip(tmp_path, fault):
+    path = save(tmp_path / "a.nii.gz")
+    content = bytearray(path.read_bytes())
+    if fault == "cut":
+        content = content[: len(content) // 2]
+    elif fault == "flipped bit":
+        content[len(content) // 2] ^= 0x10
+    elif fault == "wrong checksum":
+        content[-8:-4] = b"abcd"
+    else:
+        huge(plain := tmp_path / "b.nii")
+        content = gzip.compress(plain.read_bytes())
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.nii\.gz: damaged or cut short"):
+        load_volume(path)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("read", [load_volume, load_series, open_image])
+def test_any_damage_is_a_data_error(tmp_path, suffix, read):
+    """Random bytes of the header, of the compressed stream, or random length."""
+    rng = np.random.default_rng(1)
+    shape = SHAPE if read is load_volume else SERIES
+    sound = save(tmp_path / f"sound{suffix}", rng.random(shape)).read_bytes()
+    path = tmp_path / f"a{suffix}"
+    refused = 0
+    for _ in range(N_DAMAGED):
+        content = bytearray(sound[: rng.integers(len(sound)) if rng.random() < 0.2 else None])
+        for place in rng.integers(0, min(352, max(len(content), 1)), rng.integers(1, 6)):
+            if place < len(content):
+                content[place] = rng.integers(256)
+        path.write_bytes(content)
+        try:
+            read(path)
+        except DataError as error:
+            refused += 1
+            assert str(path) in str(error)  # noqa: PT017
+    assert refused >= N_DAMAGED // 20
 
 
 def test_missing(tmp_path):

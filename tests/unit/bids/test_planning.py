@@ -89,7 +89,8 @@ def test_golden_text(plan):
           REFUSED  no T1w image: synthesis starts from sub-02/anat/sub-02_T1w.nii.gz (or .nii), also with
                    acq-, rec- or run- in the name, or from a T1w of another session of this person. Without
                    it nothing can be done with sub-02/dwi/sub-02_dwi.nii.gz. If there is one, check its
-                   name, --bids-filter-file, and the index in --bids-database-dir.
+                   name, whether it is a link that leads nowhere, --bids-filter-file, and the index in
+                   --bids-database-dir.
 
         note  sub-01 ses-c: no T1w and no diffusion image, nothing to do.
 

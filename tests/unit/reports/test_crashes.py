@@ -5,6 +5,7 @@ import pytest
 from nipype import config
 from nipype.interfaces.utility import Function
 
+from bids_gan.errors import ProcessingError, ResourceError
 from bids_gan.reports.crashes import Crash, read_crashes
 
 
@@ -45,19 +46,19 @@ def test_who_where_and_why(crash_of):
     assert (crash.workflow_name, crash.step) == ("sub_01_wf", "dwi_wf.fit")
     assert crash.exception == "ValueError"
     assert crash.message == "first line\n\nsecond: line"
-    assert not crash.resource
+    assert crash.kind is ProcessingError
 
 
 def test_exhausted_memory(crash_of):
     crash = crash_of(exhaust)
     assert (crash.exception, crash.message) == ("MemoryError", "")
-    assert crash.resource
+    assert crash.kind is ResourceError
 
 
 def test_own_words_of_torch_count_as_memory():
     message = "[enforce fail at alloc_cpu.cpp] . DefaultCPUAllocator: can't allocate memory"
-    assert Crash(None, "", "", "RuntimeError", message).resource
-    assert Crash(None, "", "", "OutOfMemoryError", "CUDA out of memory.").resource
+    assert Crash(None, "", "", "RuntimeError", message).kind is ResourceError
+    assert Crash(None, "", "", "OutOfMemoryError", "CUDA out of memory.").kind is ResourceError
 
 
 def test_no_logs(tmp_path):

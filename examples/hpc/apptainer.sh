@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
-# Process a BIDS dataset in a container: apptainer.sh IMAGE.sif BIDS_DIR OUTPUT_DIR WORK_DIR
+# Process a BIDS dataset in a container: apptainer.sh IMAGE.sif BIDS_DIR OUTPUT_DIR WORK_DIR [options]
 #
-# Once, on a machine with Docker:
-#     docker build -t bids-gan .
-#     apptainer build bids-gan.sif docker-daemon://bids-gan:latest
+# How to make the image stands in Singularity.def.
 set -euo pipefail
 
 image=$1 bids_dir=$2 output_dir=$3 work_dir=$4
+shift 4
 mkdir -p "$output_dir" "$work_dir"
 
 # --containall: nothing of the host's home or environment; --net with no network: it needs none
 apptainer run --containall --net --network none \
     --bind "$bids_dir:/data:ro" --bind "$output_dir:/out" --bind "$work_dir:/work" \
-    "$image" /data /out participant --work-dir /work --nprocs "${SLURM_CPUS_PER_TASK:-2}"
+    "$image" /data /out participant --work-dir /work --nprocs "${SLURM_CPUS_PER_TASK:-2}" "$@"
