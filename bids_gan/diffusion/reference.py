@@ -12,6 +12,7 @@ from bids_gan.diffusion.gradients import B0_MAX, Gradients
 from bids_gan.diffusion.mask import b0_mask
 from bids_gan.diffusion.rigid import RigidAligner
 from bids_gan.errors import DataError
+from bids_gan.images import open_image
 
 _OUTLIER_SIGMA = 3.0
 
@@ -45,9 +46,9 @@ def load_b0(path: Path, bval: Path | None) -> nib.Nifti1Image:
     Raises
     ------
     DataError
-        When none is left, or the b-values do not fit the image.
+        When the image cannot be read, no volume is left, or the b-values do not fit.
     """
-    img = nib.load(path)
+    img = open_image(path)
     volumes = np.asarray(img.dataobj, np.float32).reshape(*img.shape[:3], -1)
     if bval is not None:
         weights = np.loadtxt(bval, ndmin=1).ravel()

@@ -97,6 +97,8 @@ def test_b0_of_an_image(tmp_path):
     np.testing.assert_allclose(load_b0(path, bval).dataobj, data[..., 1])
     nib.save(nib.Nifti1Image(data[..., 0], np.eye(4)), tmp_path / "one.nii.gz")
     np.testing.assert_allclose(load_b0(tmp_path / "one.nii.gz", None).dataobj, data[..., 0])
+    with pytest.raises(DataError, match="no such file"):
+        load_b0(tmp_path / "none.nii.gz", None)
     for values, message in (("0 0", "2 b-values for the 3 volumes"), ("9e2 9e2 9e2", "no volume")):
         bval.write_text(values)
         with pytest.raises(DataError, match=message):

@@ -7,8 +7,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from bids_gan.bids.outputs import output_path
+from bids_gan.itk import write_affine
 from bids_gan.reports.numbers import DATA
-from bids_gan.reports.viewer import Layer, embed
+from bids_gan.reports.viewer import Layer, _run_layers, embed
 
 SHAPE = (20, 24, 18)
 
@@ -74,6 +76,17 @@ def test_fine_images_are_coarsened_and_field_is_symmetric_and_masked(tmp_path):
     assert nib.affines.voxel_sizes(found.affine) == pytest.approx([1, 1, 1])
     assert found.get_fdata()[0, 0, 0] == pytest.approx(0, abs=0.2)
     assert found.get_fdata().min() == pytest.approx(-30, abs=0.2)
+
+
+@pytest.mark.parametrize("route", ["synth", "reverse-pe"])
+def test_field_is_shown_whatever_it_was_estimated_from(project, route):
+    run = project.make_run("AP", route=route)
+    rigid, field = (
+        project.out / output_path(key, run.entities, route) for key in ("dwi_to_t1w", "fieldmap")
+    )
+    rigid.parent.mkdir(parents=True, exist_ok=True)
+    write_affine(np.eye(4), rigid)
+    assert field in [layer.path for layer in _run_layers(project.settings, run)]
 
 
 def test_vendored_viewer_has_its_licences_and_cannot_end_the_script():
