@@ -5,15 +5,18 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 OUT := demo-output
+# of each reader
+INPUTS ?= 3000
 
-.PHONY: demo notebook test test-real lint docs clean help
+.PHONY: demo notebook test test-real fuzz lint docs clean help
 
 help:
 	@echo "make demo       simulate a person, correct the distortion, compare with the truth"
 	@echo "make notebook   execute the notebook of examples/ and say where the result is"
 	@echo "make test       fast tests, no data needed"
 	@echo "make test-real  tests on public images (see docs/development.md)"
-	@echo "make lint       ruff: rules and format"
+	@echo "make fuzz       damaged files for every reader, guided by coverage (Python 3.11 or newer)"
+	@echo "make lint       ruff: rules and format; hadolint"
 	@echo "make docs       HTML documentation in docs/_build/html"
 	@echo "make clean      remove what these targets wrote, except the environment"
 
@@ -45,9 +48,14 @@ test: $(INSTALLED)
 test-real: $(INSTALLED)
 	$(BIN)/python -m pytest -m real
 
+fuzz: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
+	$(BIN)/python tests/fuzz/run.py --inputs $(INPUTS)
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint Dockerfile
 
 docs: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"

@@ -7,6 +7,7 @@ defaults below.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import sys
@@ -17,11 +18,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from bids_gan.errors import UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from bids_gan.text import load_toml
 
 #: values that an option accepts, where they can be listed
 CHOICES = {
@@ -105,8 +102,10 @@ class Settings:
                     )
         for name in ("nprocs", "omp_nthreads", "mem_mb", "fallback_total_readout_time"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise UsageError(f"{_option(name)} must be larger than zero, not {value}.")
+            if value is not None and not 0 < value < math.inf:
+                raise UsageError(
+                    f"{_option(name)} must be a number larger than zero, not {value}."
+                )
         if self.omp_nthreads > self.nprocs:
             raise UsageError(
                 f"--omp-nthreads {self.omp_nthreads} (threads of one step) is larger than "
@@ -161,10 +160,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         The file is not TOML, holds a key that is no option, or a value of the wrong type.
     """
     try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        content = load_toml(Path(path))
     except OSError as err:
         raise UsageError(f"--config-file {path} cannot be read: {err.strerror}.") from err
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+    except ValueError as err:
         raise UsageError(f"--config-file {path} is not valid TOML: {err}.") from err
     hints = get_type_hints(Settings)
     stored = [f.name for f in fields(Settings) if f.metadata.get("stored", True)]
@@ -211,7 +210,7 @@ def _typed(name: str, hint: Any, value: Any, path: Path) -> Any:
             return absolute(value)
         wanted = "a path"
     elif float in kinds:
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if type(value) in (int, float) and abs(value) <= sys.float_info.max:
             return float(value)
         wanted = "a number"
     else:

@@ -12,6 +12,8 @@ from bids_gan.errors import DataError
 DIRECTIONS = ("i", "i-", "j", "j-", "k", "k-")
 #: no EPI reads out for longer (s); larger values are milliseconds in disguise
 LONGEST_READOUT = 1.0
+#: no EPI has more
+MOST_LINES = 10_000
 _READOUT_REMEDY = (
     "add TotalReadoutTime or EffectiveEchoSpacing (in seconds), or give the readout time with "
     "--fallback-total-readout-time"
@@ -123,7 +125,7 @@ def _from_echo_spacing(
     metadata: Mapping[str, Any], spacing: float, image: Path, pe_direction: str | None
 ) -> Fact:
     lines, counted = metadata.get("ReconMatrixPE"), "ReconMatrixPE"
-    if lines is not None and (isinstance(lines, bool) or not isinstance(lines, int) or lines < 2):
+    if lines is not None and (type(lines) is not int or not 2 <= lines <= MOST_LINES):
         return Fact(
             None, f"ReconMatrixPE is {lines!r}, which is no number of lines", _READOUT_REMEDY
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bids_gan.errors import DataError
+from bids_gan.text import load_json
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _canonical_grid(path: Path) -> tuple:
 def _sources(path: Path) -> list[str]:
     sidecar = path.with_name(path.name.removesuffix(".nii.gz") + ".json")
     try:
-        content = json.loads(sidecar.read_text(encoding="utf-8"))
+        content = load_json(sidecar)
     except (OSError, ValueError):
         return []
     sources = content.get("Sources", []) if isinstance(content, dict) else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +11,7 @@ from bids_gan import __version__
 from bids_gan.bids.outputs import write_json, write_text
 from bids_gan.errors import UsageError
 from bids_gan.settings import Settings
+from bids_gan.text import load_json
 
 BIDS_VERSION = "1.11.1"
 _README = """\
@@ -106,7 +106,7 @@ def _link(path: Path, start: Path) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(path)
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -104,5 +104,6 @@ def _is_meant(of: Mapping[str, Any], path: Path, metadata: Mapping[str, Any]) ->
 
 
 def _listed(metadata: Mapping[str, Any], key: str) -> list[str]:
-    value = metadata.get(key, [])
-    return [value] if isinstance(value, str) else list(value)
+    value = metadata.get(key)
+    values = value if isinstance(value, list) else [value]
+    return [value for value in values if isinstance(value, str)]

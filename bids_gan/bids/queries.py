@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bids_gan.errors import DataError, UsageError
 from bids_gan.settings import Settings
+from bids_gan.text import load_json
 
 if TYPE_CHECKING:
     from bids.layout import BIDSFile, BIDSLayout
@@ -101,7 +101,7 @@ def open_layout(settings: Settings) -> BIDSLayout:
             f"{settings.bids_dir} is not a BIDS dataset: {fault} "
             "A dataset_description.json with at least 'Name' and 'BIDSVersion' is needed."
         ) from err
-    except (OSError, TypeError, ValueError, RecursionError) as err:
+    except (AttributeError, OSError, TypeError, ValueError, RecursionError) as err:
         fault = next(_bad_sidecars(settings.bids_dir, wanted), f"{settings.bids_dir}: {err}")
         raise DataError(
             f"the dataset cannot be indexed: {fault}. Mend that file, or process other people "
@@ -118,20 +118,25 @@ def _loops(root: Path) -> Iterator[Path]:
 
 
 def _bad_sidecars(root: Path, wanted: Sequence[str]) -> Iterator[str]:
-    """JSON files that are no JSON objects, each with the fault."""
+    """JSON files that are no JSON objects or trip the index up, each with the fault."""
     people = [f"sub-{label}" for label in wanted] or ["sub-*"]
     for pattern in ("*.json", *(f"{person}/**/*.json" for person in people)):
         for path in sorted(root.glob(pattern)):
             try:
-                content = json.loads(path.read_text(encoding="utf-8"))
+                content = load_json(path)
             except (OSError, ValueError) as err:
                 yield f"{path}: no JSON ({err})"
-            except RecursionError:
-                yield f"{path}: nested too deeply"
-            else:
-                if not isinstance(content, dict):
-                    kind = type(content).__name__
-                    yield f"{path}: must hold names with values ({{...}}), not a {kind}"
+                continue
+            if not isinstance(content, dict):
+                kind = type(content).__name__
+                yield f"{path}: must hold names with values ({{...}}), not a {kind}"
+            elif not _are_texts(content.get("IntendedFor", [])):
+                yield f"{path}: IntendedFor must be a text or a list of texts"
+
+
+def _are_texts(value: Any) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return all(isinstance(item, str) for item in values)
 
 
 def load_filters(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -149,7 +154,7 @@ def load_filters(settings: Settings) -> dict[str, dict[str, Any]]:
     if path is None:
         return QUERIES
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(path)
     except (OSError, ValueError) as err:
         raise UsageError(f"--bids-filter-file {path} is not valid JSON: {err}.") from err
     unknown = sorted(set(content) - set(QUERIES)) if isinstance(content, dict) else [str(content)]

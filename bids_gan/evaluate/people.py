@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bids_gan.errors import DataError, UsageError
+from bids_gan.text import load_toml
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+#: kinds of values in the file; in a list, of each of several
+_STUDY = {
+    "target": str,
+    "models": [str],
+    "template": str,
+    "register": bool,
+    "border_mm": (int, float),
+    "person": [dict],
+    "training": [dict],
+}
 
 
 @dataclass(frozen=True)
@@ -77,23 +84,25 @@ def read_study(path: Path) -> Study:
         When an image that it names does not exist.
     """
     try:
-        text = tomllib.loads(path.read_text())
+        text = load_toml(path)
     except FileNotFoundError:
         raise UsageError(f"--people {path}: no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UsageError(f"--people {path}: not valid TOML ({error})") from None
-    known = {"target", "models", "template", "register", "border_mm", "person", "training"}
-    if set(text) - known or not text.get("person") or "target" not in text:
+    if set(text) - set(_STUDY) or not text.get("person") or "target" not in text:
         raise UsageError(
             f"--people {path}: needs target and one [[person]] or more; known are "
-            f"{', '.join(sorted(known))}, found {', '.join(sorted(text)) or 'nothing'}"
+            f"{', '.join(sorted(_STUDY))}, found {', '.join(sorted(text)) or 'nothing'}"
         )
+    for key, value in text.items():
+        if not _is_of(_STUDY[key], value):
+            raise UsageError(f"--people {path}: {key} cannot be {value!r}")
     folder = path.parent
     study = Study(
         target=text["target"],
         models=tuple(text.get("models", ())),
         template=folder / text["template"] if "template" in text else None,
-        register=bool(text.get("register", False)),
+        register=text.get("register", False),
         people=tuple(_subject(entry, path) for entry in text["person"]),
         training=tuple(_subject(entry, path) for entry in text.get("training", ())),
         border_mm=_millimetres(text, path),
@@ -102,9 +111,16 @@ def read_study(path: Path) -> Study:
     return study
 
 
+def _is_of(kind: type | tuple[type, ...] | list[type], value: Any) -> bool:
+    """Whether a value of TOML is of a kind; of a list, all of its members."""
+    if isinstance(kind, list):
+        return isinstance(value, list) and all(isinstance(item, kind[0]) for item in value)
+    return isinstance(value, kind)
+
+
 def _millimetres(text: dict, path: Path) -> float:
     width = text.get("border_mm", 0)
-    if not isinstance(width, int | float) or not 0 <= width < 100:
+    if not 0 <= width < 100:
         raise UsageError(f"--people {path}: border_mm = {width!r}, millimetres are needed")
     return float(width)
 
@@ -116,8 +132,11 @@ def _subject(entry: dict, path: Path) -> Subject:
             f"--people {path}: a person has name, t1w, truth and may have mask and regions; "
             f"found {', '.join(sorted(entry)) or 'nothing'}"
         )
+    wrong = [key for key, value in entry.items() if not isinstance(value, str)]
+    if wrong:
+        raise UsageError(f"--people {path}: {', '.join(wrong)} of a person must be texts")
     return Subject(
-        name=str(entry["name"]), **{k: path.parent / v for k, v in entry.items() if k != "name"}
+        name=entry["name"], **{k: path.parent / v for k, v in entry.items() if k != "name"}
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 from bids_gan.errors import UsageError
@@ -19,11 +18,7 @@ from bids_gan.models.methods import make_method
 from bids_gan.models.registry import Card, find_card, read_card, save_model
 from bids_gan.models.start import take_weights
 from bids_gan.synthesis.generate import REFERENCES
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from bids_gan.text import load_toml
 
 FOLDER = Path(__file__).parent / "recipes"
 #: tables of a recipe that the card repeats
@@ -44,8 +39,8 @@ def read_recipe(name_or_path: str) -> dict:
         names = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
         raise UsageError(f"recipe {name_or_path}: no such file; the package has {names}")
     try:
-        return tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
+        return load_toml(path)
+    except ValueError as error:
         raise UsageError(f"{path}: not valid TOML ({error})") from None
 
 

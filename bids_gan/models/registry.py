@@ -10,11 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_gan.errors import ModelError
+from bids_gan.text import load_json
 
 if TYPE_CHECKING:
     from torch import nn
 
 FOLDER = Path(__file__).parent
+#: what a card must hold
+_CARD = {
+    "Name": str,
+    "Version": str,
+    "Target": str,
+    "Inputs": list,
+    "Network": dict,
+    "WeightsSHA256": str,
+}
 
 
 @dataclass(frozen=True)
@@ -70,10 +80,13 @@ def read_card(path: Path) -> Card:
     Raises
     ------
     ModelError
-        When the card is missing or lacks a key.
+        When the card is missing, lacks a key or holds one of a wrong type.
     """
     try:
-        text = json.loads(path.read_text())
+        text = load_json(path)
+        wrong = [key for key, kind in _CARD.items() if not isinstance(text[key], kind)]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)} of a wrong type")
         return Card(
             name=text["Name"],
             version=text["Version"],
@@ -169,19 +182,21 @@ def load_network(card: Card) -> nn.Module:
         When the file is missing, altered, or does not fit the network its card describes.
     """
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from bids_gan.gan.networks.factory import build_network
 
     check_weights(card)
-    weights = {name: value.to(torch.float32) for name, value in load_file(card.weights).items()}
     try:
+        stored = load_file(card.weights)
+        weights = {name: value.to(torch.float32) for name, value in stored.items()}
         network = build_network(card.network)
         network.load_state_dict(weights, strict=False)
         missing = {k for k in network.state_dict() if not k.endswith("num_batches_tracked")}
         if missing != set(weights):
             raise RuntimeError(f"tensors differ: {sorted(missing ^ set(weights))[:4]}")
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, SafetensorError, ValueError) as error:
         raise ModelError(f"{card.weights}: does not fit its card ({error})") from None
     return network
 

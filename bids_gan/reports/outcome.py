@@ -5,13 +5,13 @@ Reports are written from files alone, so that ``--reports-only`` needs no proces
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bids_gan.bids.outputs import output_path
 from bids_gan.reports.numbers import format_value, is_number, read_numbers
+from bids_gan.text import load_json
 
 if TYPE_CHECKING:
     from bids_gan.bids.plan import DiffusionRun
@@ -58,7 +58,7 @@ class Outcome:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Contents of a JSON file; None where there is none, or where it cannot be read as one."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = load_json(path)
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Build the image of the Dockerfile without Docker and without a registry, and run it as a cluster
-# does: no network, read-only root, a user id that nobody has, a home that cannot be written.
+# Build the image of the Dockerfile without Docker and without a registry, and run the demo in it as
+# a cluster does: no network, read-only root, a user id that nobody has, a home that cannot be
+# written.
 #
 #     tests/hpc/container.sh [--install] [FOLDER]
 #
-# --install lets apt install buildah and debootstrap (root, Debian or Ubuntu). Variables:
+# --install lets apt install buildah and debootstrap (root, Debian or Ubuntu). The image takes 5 GB
+# of FOLDER and is removed at the end; base system, demo and logs stay. Variables:
 #     BASE            base image; made with debootstrap when not given
 #     WHEELS          folder of wheels that pip may use beside its index, without BASE
 #     TORCH_INDEX_URL as in the Dockerfile
@@ -34,8 +36,13 @@ fi
 for command in buildah debootstrap unshare chroot; do
     command -v "$command" >/dev/null || cannot tools "no $command; --install installs it"
 done
-export STORAGE_DRIVER=vfs
 storage=(--root "$folder/storage" --runroot "$folder/run")
+clean() {
+    buildah "${storage[@]}" rm --all >/dev/null 2>&1 || true
+    umount "$folder/storage/overlay" 2>/dev/null || true
+    rm -rf "$folder/storage" "$folder/run"
+}
+trap clean EXIT
 
 if [ -z "${BASE:-}" ]; then
     BASE=localhost/base
@@ -64,38 +71,43 @@ buildah "${storage[@]}" bud --isolation chroot --layers=false \
     --tag bids-gan "$source" >"$folder/bud.log" 2>&1 || cannot "buildah bud" "$(last bud 6)"
 buildah "${storage[@]}" inspect --type image --format '{{.OCIv1.Config.Labels}}' bids-gan
 
-say "one person in the image: no network, read-only root, user $somebody, no home"
+say "the demo in the image: no network, read-only root, user $somebody, no home"
 container=$(buildah "${storage[@]}" from bids-gan)
 root=$(buildah "${storage[@]}" mount "$container")
-mkdir -p "$folder/data" "$folder/out" "$folder/work" "$root/data" "$root/out" "$root/work"
-chown "$somebody" "$folder/out" "$folder/work"
+mkdir -p "$folder/demo" "$root/demo"
+chown "$somebody" "$folder/demo"
+mapfile -t environment < <(buildah "${storage[@]}" inspect --type image \
+    --format '{{range .OCIv1.Config.Env}}{{println .}}{{end}}' bids-gan | grep .)
 unshare --mount --net true || cannot "unshare" "no namespaces"
 # shellcheck disable=SC2016  # expanded by the inner shell
 inside='
     set -e
-    mount --bind "$1" "$1"
-    for name in data out work; do mount --bind "$2/$name" "$1/$name"; done
-    mount -o remount,bind,ro "$1"
-    mount -t tmpfs tmpfs "$1/tmp"
-    mount -t proc proc "$1/proc"
-    mount -t tmpfs tmpfs "$1/dev"
-    mknod -m 666 "$1/dev/null" c 1 3
-    mknod -m 666 "$1/dev/urandom" c 1 9
-    mkdir "$1/dev/shm"
-    chmod 1777 "$1/dev/shm" "$1/tmp"
-    shift 2
-    exec chroot --userspec="$SOMEBODY:$SOMEBODY" "$ROOT" env -i HOME=/nowhere \
-        PATH=/opt/bids-gan/bin:/usr/bin:/bin TEMPLATEFLOW_HOME=/opt/templateflow \
-        TEMPLATEFLOW_AUTOUPDATE=off MPLCONFIGDIR=/tmp/matplotlib "$@"
+    root=$1 demo=$2 somebody=$3
+    shift 3
+    mount --bind "$root" "$root"
+    mount --bind "$demo" "$root/demo"
+    mount -o remount,bind,ro "$root"
+    mount -t tmpfs tmpfs "$root/tmp"
+    mount -t proc proc "$root/proc"
+    mount -t tmpfs tmpfs "$root/dev"
+    mknod -m 666 "$root/dev/null" c 1 3
+    mknod -m 666 "$root/dev/urandom" c 1 9
+    mkdir "$root/dev/shm"
+    chmod 1777 "$root/dev/shm" "$root/tmp"
+    exec chroot --userspec="$somebody:$somebody" "$root" env -i "$@"
 '
 run() {
-    SOMEBODY=$somebody ROOT=$root \
-        unshare --mount --net bash -c "$inside" inside "$root" "$folder" "$@"
+    unshare --mount --net bash -c "$inside" inside "$root" "$folder/demo" "$somebody" \
+        "${environment[@]}" HOME=/nowhere "$@"
 }
-[ -d "$folder/data/sub-01" ] || python3 "$here/people.py" "$folder/data" 1 ||
-    cannot "input data" "people.py needs a Python with bids-gan on the PATH"
 run bids-gan --version
-if run touch /opt/bids-gan/x 2>/dev/null; then echo "the root can be written"; exit 1; fi
-run bids-gan /data /out participant --work-dir /work --nprocs 2
-test -s "$folder/out/sub-01.html"
-echo "it works: $folder/out"
+# what must not work; /var/tmp belongs to everybody, so only the read-only root forbids it
+run touch /var/tmp/x 2>&1 | grep "Read-only file system"
+run python3 -c 'import socket; socket.create_connection(("192.0.2.1", 80), 5)' 2>&1 |
+    grep "Network is unreachable"
+run bids-gan-demo /demo/bids
+run bids-gan /demo/bids /demo/derivatives participant --work-dir /demo/work --nprocs 2
+run bids-gan /demo/bids /demo/derivatives group
+run bids-gan-demo /demo/bids --compare /demo/derivatives
+test -s "$folder/demo/derivatives/sub-01.html"
+echo "it works: $folder/demo/derivatives"

@@ -56,9 +56,13 @@ def test_overrides_win_over_file_and_file_over_defaults(tmp_path):
         ("participant_label = '01'", ["participant_label must be a list of texts"]),
         ("work_dir = 3", ["work_dir must be a path"]),
         ("fallback_total_readout_time = 'x'", ["must be a number"]),
+        (f"fallback_total_readout_time = {10**400}", ["must be a number"]),
+        ("fallback_total_readout_time = nan", ["must be a number", "nan"]),
         ("derivatives = ['a']", ["derivatives must be a table of NAME = PATH"]),
         ("run_uuid = 'x'", ["'run_uuid' is no setting"]),
         ("sdc = ", ["is not valid TOML"]),
+        ("sdc = " + "[" * 2000, ["is not valid TOML", "nested too deeply"]),
+        (f"nprocs = {'1' * 5000}", ["is not valid TOML"]),
     ],
 )
 def test_file_refusals_name_file_key_and_remedy(tmp_path, text, words):
@@ -78,6 +82,7 @@ def test_file_refusals_name_file_key_and_remedy(tmp_path, text, words):
         ({"device": "gpu"}, ["--device", "'gpu'", "cuda:N"]),
         ({"nprocs": 0}, ["--nprocs", "larger than zero"]),
         ({"fallback_total_readout_time": -1.0}, ["--fallback-total-readout-time"]),
+        ({"fallback_total_readout_time": float("nan")}, ["--fallback-total-readout-time", "nan"]),
         ({"derivatives": (("raw", Path("/a")),)}, ["--derivatives", "'raw' is BIDS_DIR"]),
         ({"derivatives": (("a", Path("/a")), ("a", Path("/b")))}, ["a name of its own", "a, a"]),
         ({"nprocs": 2, "omp_nthreads": 3}, ["--omp-nthreads 3", "--nprocs 2"]),

@@ -72,6 +72,10 @@ def test_fallback_comes_last(series):
         ({"TotalReadoutTime": 47.5}, ["47.5", "cannot be seconds"]),
         ({"TotalReadoutTime": 0}, ["cannot be seconds"]),
         ({"TotalReadoutTime": "long"}, ["'long'", "no number"]),
+        (
+            {"EffectiveEchoSpacing": 0.001, "ReconMatrixPE": 10**400},
+            ["ReconMatrixPE is 1000", "no number of lines"],
+        ),
         ({"EffectiveEchoSpacing": 0.5}, ["9.5 s", "longer than any EPI readout"]),
         ({"EstimatedTotalReadoutTime": 0.05}, ["EstimatedTotalReadoutTime (0.05)", "not used"]),
     ],

@@ -62,6 +62,7 @@ def test_filter(root, query, names):
     ("content", "words"),
     [
         ("{", "is not valid JSON"),
+        ("[" * 2000, "nested too deeply"),
         ({"bold": {}}, "not accepted: bold"),
         ([1], "must map 't1w' and 'dwi'"),
         ({"t1w": "x"}, "must map 't1w' and 'dwi'"),

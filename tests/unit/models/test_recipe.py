@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from bids_gan.errors import UsageError
 from bids_gan.models.data import Folders
-from bids_gan.models.recipe import run_recipe
+from bids_gan.models.recipe import read_recipe, run_recipe
 
 
 def test_card_says_how_it_was_made(tmp_path, recipe, tiny_pairs):
@@ -67,6 +67,14 @@ def test_folder_of_another_recipe_is_not_resumed(tmp_path, recipe, tiny_pairs):
     assert run_recipe(recipe, folders, tmp_path, steps=3).text["Steps"] == 3
     with pytest.raises(UsageError, match=r"data differs from recipe\.json"):
         run_recipe({**recipe, "data": {"patch": 32, "batch": 2}}, folders, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"name = ", b"name = " + b"[" * 2000, b"name = '\xff'"])
+def test_recipe_that_is_no_toml(tmp_path, content):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"mine\.toml: not valid TOML"):
+        read_recipe(str(path))
 
 
 TOML = """

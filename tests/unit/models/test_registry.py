@@ -1,6 +1,7 @@
 """Released models: found, checked, loaded; a damaged one is refused by name."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -66,11 +67,29 @@ def test_weights_of_another_network_are_refused(saved):
         registry.load_model(registry.read_card(path))
 
 
-def test_card_that_is_none(tmp_path):
+@pytest.mark.parametrize("text", ["[]", "[" * 2000, '{"a": 1}'])
+def test_card_that_is_none(tmp_path, text):
     path = tmp_path / "x.json"
-    path.write_text("[]")
+    path.write_text(text)
     with pytest.raises(ModelError, match=r"x\.json"):
         registry.read_card(path)
+
+
+@pytest.mark.parametrize(("key", "value"), [("Network", "unet"), ("Name", 3), ("Inputs", 3)])
+def test_card_with_a_value_of_a_wrong_type(saved, key, value):
+    _, card = saved
+    path = card.weights.with_suffix(".json")
+    path.write_text(json.dumps({**card.text, key: value}))
+    with pytest.raises(ModelError, match=f"{key} of a wrong type"):
+        registry.read_card(path)
+
+
+def test_weights_that_are_none_though_the_checksum_agrees(saved):
+    _, card = saved
+    card.weights.write_bytes(b"no tensors")
+    changed = replace(card, sha256=registry.file_sha256(card.weights))
+    with pytest.raises(ModelError, match="does not fit its card"):
+        registry.load_network(changed)
 
 
 def test_unknown_name_lists_what_exists():
