@@ -8,7 +8,8 @@
 #     --tmpfs /tmp --user "$(id -u):$(id -g)" -v BIDS_DIR:/data:ro -v OUTPUT_DIR:/out \
 #     -v WORK_DIR:/work bids-gan /data /out participant --work-dir /work
 
-ARG BASE=python:3.12.12-slim-bookworm
+# the tag says what it is, the digest that it stays so
+ARG BASE=python:3.12.12-slim-bookworm@sha256:593bd06efe90efa80dc4eee3948be7c0fde4134606dd40d8dd8dbcade98e669c
 
 FROM ${BASE} AS build
 ARG TORCH_INDEX_URL=""

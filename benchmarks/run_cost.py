@@ -1,23 +1,69 @@
-"""Wall time and peak memory of a whole run, all processes together.
+"""Time, peak memory and disk of a whole run, all processes together.
 
-python benchmarks/run_cost.py -- bids-gan DATA/xa30 OUT participant --nprocs 2
+python benchmarks/run_cost.py [FOLDER ...] -- bids-gan DATA/xa30 OUT participant --nprocs 2
+
+FOLDERs that the run writes are measured afterwards.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
+#: seconds between two looks at the memory
 INTERVAL = 0.2
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a command took.
+
+    Attributes
+    ----------
+    wall, processor : float
+        Seconds; those of all processors that its processes used, added up.
+    peak : int
+        Bytes of memory, shared pages counted once.
+    code : int
+        Exit code.
+    """
+
+    wall: float
+    processor: float
+    peak: int
+    code: int
+
+
+def measure(command: list[str], **options) -> Cost:
+    """Run a command; `options` are those of ``subprocess.Popen``."""
+    start, peak = time.monotonic(), 0
+    running = subprocess.Popen(command, **options)
+    process = psutil.Process(running.pid)
+    while True:
+        done, status, usage = os.wait4(running.pid, os.WNOHANG)
+        if done:
+            break
+        peak = max(peak, resident(process))
+        time.sleep(INTERVAL)
+    running.returncode = os.waitstatus_to_exitcode(status)
+    wall = time.monotonic() - start
+    return Cost(wall, usage.ru_utime + usage.ru_stime, peak, running.returncode)
 
 
 def resident(process: psutil.Process) -> int:
     """Memory of a process and its children in bytes, shared pages divided among them."""
     total = 0
-    for part in [process, *process.children(recursive=True)]:
+    try:
+        parts = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return 0
+    for part in parts:
         try:
             total += part.memory_full_info().pss
         except psutil.Error:
@@ -25,22 +71,21 @@ def resident(process: psutil.Process) -> int:
     return total
 
 
+def disk(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(path.lstat().st_size for path in Path(folder).rglob("*") if path.is_file())
+
+
 def main() -> int:
-    command = sys.argv[sys.argv.index("--") + 1 :]
-    start = time.time()
-    running = subprocess.Popen(command)
-    process, peak = psutil.Process(running.pid), 0
-    while running.poll() is None:
-        try:
-            peak = max(peak, resident(process))
-        except psutil.Error:
-            break
-        time.sleep(INTERVAL)
-    code = running.wait()
+    place = sys.argv.index("--")
+    cost = measure(sys.argv[place + 1 :])
     print(
-        f"wall time {time.time() - start:.0f} s, peak memory {peak / 2**20:.0f} MiB, exit {code}"
+        f"wall time {cost.wall:.0f} s, processor time {cost.processor:.0f} s, "
+        f"peak memory {cost.peak / 2**20:.0f} MiB, exit {cost.code}"
     )
-    return code
+    for folder in sys.argv[1:place]:
+        print(f"{folder}: {disk(folder) / 1e6:.0f} MB")
+    return cost.code
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@
 # --install lets apt install buildah and debootstrap (root, Debian or Ubuntu). The image takes 5 GB
 # of FOLDER and is removed at the end; base system, demo and logs stay. Variables:
 #     BASE            base image; made with debootstrap when not given
-#     WHEELS          folder of wheels that pip may use beside its index, without BASE
+#     WHEELS          folder of wheels that pip may use beside its index, without BASE; where pip
+#                     looks on this machine when not given
 #     TORCH_INDEX_URL as in the Dockerfile
-# Exit code: 0 it works, 1 it does not, 77 a step cannot be made here: the last line names it.
+# Exit code: 0 it works, 77 a step cannot be made here: the last line names it; else it does not.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -30,7 +31,8 @@ say "tools"
 [ "$(id -u)" = 0 ] || cannot tools "debootstrap and chroot need root"
 if [ -n "$install" ]; then
     export DEBIAN_FRONTEND=noninteractive
-    apt-get install -y --no-install-recommends buildah debootstrap >"$folder/apt.log" 2>&1 ||
+    { apt-get update && apt-get install -y --no-install-recommends buildah debootstrap; } \
+        >"$folder/apt.log" 2>&1 ||
         cannot tools "apt-get failed: $(last apt 1)"
 fi
 for command in buildah debootstrap unshare chroot; do
@@ -63,12 +65,24 @@ if [ -z "${BASE:-}" ]; then
         cannot "buildah commit" "see above"
 fi
 
-say "image: buildah bud"
 mkdir -p "$folder/wheels"
-buildah "${storage[@]}" bud --isolation chroot --layers=false \
-    --volume "${WHEELS:-$folder/wheels}:/wheels:ro" \
+WHEELS=${WHEELS:-${PIP_FIND_LINKS:-$(python3 -m pip config get global.find-links || true)}}
+[ -d "$WHEELS" ] || WHEELS=$folder/wheels
+chroot=(--isolation chroot --volume "$WHEELS:/wheels:ro")
+
+say "what a build needs: commands in a chroot, pip and its index"
+container=$(buildah "${storage[@]}" from "$BASE") || cannot "buildah from" "see above"
+buildah "${storage[@]}" run "${chroot[@]}" "$container" -- true || cannot "buildah run" "see above"
+buildah "${storage[@]}" run "${chroot[@]}" "$container" -- sh -c \
+    'python3 -m venv /tmp/v && /tmp/v/bin/pip download --no-deps --dest /tmp/v setuptools' \
+    >"$folder/pip.log" 2>&1 || cannot pip "$(last pip)"
+buildah "${storage[@]}" rm "$container" >/dev/null
+
+# from here on a failure is one of the Dockerfile or of the application
+say "image: buildah bud"
+buildah "${storage[@]}" bud "${chroot[@]}" --layers=false \
     --build-arg BASE="$BASE" --build-arg TORCH_INDEX_URL="${TORCH_INDEX_URL:-}" \
-    --tag bids-gan "$source" >"$folder/bud.log" 2>&1 || cannot "buildah bud" "$(last bud 6)"
+    --tag bids-gan "$source" >"$folder/bud.log" 2>&1 || { last bud 20; exit 1; }
 buildah "${storage[@]}" inspect --type image --format '{{.OCIv1.Config.Labels}}' bids-gan
 
 say "the demo in the image: no network, read-only root, user $somebody, no home"

@@ -40,7 +40,8 @@ say "packages"
 [ "$(id -u)" = 0 ] || cannot packages "the daemons of SLURM need root"
 if [ -n "$install" ]; then
     export DEBIAN_FRONTEND=noninteractive
-    apt-get install -y --no-install-recommends slurm-wlm munge >"$folder/apt.log" 2>&1 ||
+    { apt-get update && apt-get install -y --no-install-recommends slurm-wlm munge; } \
+        >"$folder/apt.log" 2>&1 ||
         cannot packages "apt-get failed: $(tail -n 1 "$folder/apt.log")"
 fi
 for command in munged slurmctld slurmd sbatch bids-gan; do
