@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 #: seconds between two looks at the memory
-INTERVAL = 0.2
+INTERVAL = 0.5
 
 
 @dataclass(frozen=True)

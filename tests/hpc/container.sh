@@ -80,7 +80,7 @@ buildah "${storage[@]}" rm "$container" >/dev/null
 
 # from here on a failure is one of the Dockerfile or of the application
 say "image: buildah bud"
-buildah "${storage[@]}" bud "${chroot[@]}" --layers=false \
+buildah "${storage[@]}" bud "${chroot[@]}" --layers=false --rm=false \
     --build-arg BASE="$BASE" --build-arg TORCH_INDEX_URL="${TORCH_INDEX_URL:-}" \
     --tag bids-gan "$source" >"$folder/bud.log" 2>&1 || { last bud 20; exit 1; }
 buildah "${storage[@]}" inspect --type image --format '{{.OCIv1.Config.Labels}}' bids-gan
@@ -114,11 +114,17 @@ run() {
     unshare --mount --net bash -c "$inside" inside "$root" "$folder/demo" "$somebody" \
         "${environment[@]}" HOME=/nowhere "$@"
 }
+run_refused() {
+    local words=$1 output
+    shift
+    if output=$(run "$@" 2>&1); then echo "this must not work: $*"; exit 1; fi
+    grep "$words" <<<"$output"
+}
 run bids-gan --version
-# what must not work; /var/tmp belongs to everybody, so only the read-only root forbids it
-run touch /var/tmp/x 2>&1 | grep "Read-only file system"
-run python3 -c 'import socket; socket.create_connection(("192.0.2.1", 80), 5)' 2>&1 |
-    grep "Network is unreachable"
+# /var/tmp belongs to everybody: only the read-only root forbids it
+run_refused "Read-only file system" touch /var/tmp/x
+run_refused "Network is unreachable" \
+    python3 -c 'import socket; socket.create_connection(("192.0.2.1", 80), 5)'
 run bids-gan-demo /demo/bids
 run bids-gan /demo/bids /demo/derivatives participant --work-dir /demo/work --nprocs 2
 run bids-gan /demo/bids /demo/derivatives group
