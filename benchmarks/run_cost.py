@@ -7,7 +7,6 @@ FOLDERs that the run writes are measured afterwards.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -43,21 +42,20 @@ class Cost:
 def measure(command: list[str], **options) -> Cost:
     """Run a command; `options` are those of ``subprocess.Popen``."""
     start, peak = time.monotonic(), 0
+    used: dict[int, float] = {}
     running = subprocess.Popen(command, **options)
     process = psutil.Process(running.pid)
-    while True:
-        done, status, usage = os.wait4(running.pid, os.WNOHANG)
-        if done:
-            break
-        peak = max(peak, resident(process))
+    while running.poll() is None:
+        peak = max(peak, look(process, used))
         time.sleep(INTERVAL)
-    running.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.monotonic() - start
-    return Cost(wall, usage.ru_utime + usage.ru_stime, peak, running.returncode)
+    return Cost(time.monotonic() - start, sum(used.values()), peak, running.returncode)
 
 
-def resident(process: psutil.Process) -> int:
-    """Memory of a process and its children in bytes, shared pages divided among them."""
+def look(process: psutil.Process, used: dict[int, float]) -> int:
+    """Memory of a process and its descendants now, in bytes; what each `used` so far, in seconds.
+
+    Pages that processes share are divided among them.
+    """
     total = 0
     try:
         parts = [process, *process.children(recursive=True)]
@@ -65,6 +63,8 @@ def resident(process: psutil.Process) -> int:
         return 0
     for part in parts:
         try:
+            times = part.cpu_times()
+            used[part.pid] = times.user + times.system
             total += part.memory_full_info().pss
         except psutil.Error:
             continue

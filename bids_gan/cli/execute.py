@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,9 @@ def run_workflow(workflow: Workflow, plan: Plan, settings: Settings) -> None:
         verbose=settings.verbose > 0,
     )
     runner = _runner(settings, progress)
+    # Nipype collects garbage whenever it looks for finished steps: what is loaded by now is none,
+    # and going through all of it again would keep this process busy throughout
+    gc.freeze()
     try:
         workflow.run(plugin=runner)
     except Exception:
@@ -103,6 +107,7 @@ def run_workflow(workflow: Workflow, plan: Plan, settings: Settings) -> None:
         if not any(crash.exception for crash in read_crashes(settings.log_dir)):
             raise
     finally:
+        gc.unfreeze()
         if hasattr(runner, "stop"):
             runner.stop()
     _keep_monitor(workflow, settings)

@@ -1,5 +1,7 @@
 """Processors, threads, memory and batch systems: what is asked for is what a run takes."""
 
+import gc
+
 import pytest
 
 from bids_gan.cli import execute
@@ -16,6 +18,22 @@ def test_threads_of_a_step(app, behaviours):
     torch_threads, more = (app.tmp_path / "threads").read_text().split()
     assert torch_threads == "1"
     assert int(more) <= 1  # ITK's, which works while the caller waits
+
+
+def test_waiting_does_not_go_through_all_memory(app, monkeypatch):
+    """Nipype collects garbage at every look for finished steps: libraries are left out of it."""
+    looked_at, collect = [], gc.collect
+
+    def counted():
+        looked_at.append(len(gc.get_objects()))
+        return collect()
+
+    loaded = len(gc.get_objects())
+    monkeypatch.setattr(gc, "collect", counted)
+    assert app("--participant-label", "01", nprocs="2") == 0
+    assert looked_at
+    assert max(looked_at) < loaded / 4
+    assert gc.get_freeze_count() == 0
 
 
 @pytest.mark.parametrize("by_file", [False, True])
