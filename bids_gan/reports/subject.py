@@ -25,6 +25,7 @@ from bids_gan.reports.outcome import (
     worst,
 )
 from bids_gan.reports.pages import render
+from bids_gan.reports.times import elapsed, is_drawing, read_times, step_in_words
 from bids_gan.reports.viewer import viewer_path, write_viewer
 
 if TYPE_CHECKING:
@@ -174,7 +175,23 @@ def _summarise(settings: Settings, plan: Plan, session: SessionPlan) -> dict[str
         "others": [_relative(plan, path) for path in session.t1w.others] if session.t1w else [],
         "synthesis": synthesis,
         "runs": runs,
+        "times": _times(settings, session),
         "states": [*states, *(outcome.state for outcome in synthesis)],
+    }
+
+
+def _times(settings: Settings, session: SessionPlan) -> dict[str, Any] | None:
+    """Run time of a session, in all and of each step; None where no run has noted it."""
+    seconds = read_times(settings.log_dir.parent, session.workflow_name)
+    if not seconds:
+        return None
+    total = sum(seconds.values())
+    drawing = sum(value for step, value in seconds.items() if is_drawing(step))
+    return {
+        "total": elapsed(total),
+        "drawing": elapsed(drawing),
+        "share": f"{drawing / max(total, 1e-6):.0%}",
+        "steps": [(step_in_words(step), elapsed(value)) for step, value in seconds.items()],
     }
 
 
