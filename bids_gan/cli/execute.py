@@ -11,8 +11,8 @@ from bids_gan.bids.outputs import missing_outputs
 from bids_gan.bids.plan import Plan, SessionPlan
 from bids_gan.cli.progress import Progress
 from bids_gan.errors import BidsGanError, DataError, ProcessingError, UsageError
-from bids_gan.reports.crashes import Crash, read_crashes
 from bids_gan.reports import times
+from bids_gan.reports.crashes import Crash, read_crashes
 from bids_gan.reports.outcome import read_outcome
 from bids_gan.settings import Settings
 

@@ -22,6 +22,7 @@ class _FiguresOutput(TraitedSpec):
 class _DrawAnatomyInput(BaseInterfaceInputSpec):
     t1w = File(exists=True, mandatory=True, desc="T1w without bias field")
     brain_mask = File(exists=True, mandatory=True)
+    structures = File(exists=True, mandatory=True)
     white = File(exists=True, mandatory=True, desc="white-matter probability")
 
 
@@ -34,7 +35,8 @@ class DrawAnatomy(SimpleInterface):
     def _run_interface(self, runtime):
         from bids_gan.reports.figures import plot_anatomy
 
-        images = (nib.load(getattr(self.inputs, n)) for n in ("t1w", "brain_mask", "white"))
+        names = ("t1w", "brain_mask", "structures", "white")
+        images = (nib.load(getattr(self.inputs, name)) for name in names)
         path = plot_anatomy(*images, Path(runtime.cwd) / "anatomy.svg")
         self._results["figures"] = {"anatomy": str(path)}
         return runtime

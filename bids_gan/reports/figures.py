@@ -16,6 +16,8 @@ from bids_gan.bids.outputs import write_text
 from bids_gan.diffusion.rigid import rigid_parameters
 from bids_gan.reports.mosaic import (
     BRAIN_COLOUR,
+    DEEP_GREY_COLOUR,
+    GREY_MATTER_COLOUR,
     PLANES,
     WHITE_MATTER_COLOUR,
     Canvas,
@@ -42,14 +44,17 @@ TARGET_LIMITS = {"FA": FA_LIMITS, "CT": (-200.0, 1500.0)}
 def plot_anatomy(
     t1w: nib.Nifti1Image,
     brain_mask: nib.Nifti1Image,
+    structures: nib.Nifti1Image,
     white_matter: nib.Nifti1Image,
     out_file: str | os.PathLike,
 ) -> Path:
-    """T1w in three planes with the outlines of brain mask and white matter.
+    """T1w in three planes with the outlines of brain mask and tissues.
 
     Parameters
     ----------
     t1w, brain_mask : 3D image
+    structures : 3D image
+        Index in `bids_gan.anatomy.segment.STRUCTURES`.
     white_matter : 3D image
         Mask or probability; outlined at 0.5.
     out_file : path
@@ -60,17 +65,23 @@ def plot_anatomy(
     Path
         `out_file`, absolute.
     """
+    from bids_gan.anatomy.segment import CSF, STRUCTURES
+
     canvas = make_canvas(brain_mask)
     brain = canvas.read(brain_mask)
-    contours = (
-        (canvas.read(white_matter), WHITE_MATTER_COLOUR),
-        (brain, BRAIN_COLOUR),
-    )
+    labels = canvas.read(structures, order=0).round()
+    outlines = {
+        "brain mask": (brain, BRAIN_COLOUR),
+        "edge of grey matter to fluid": (labels > CSF, GREY_MATTER_COLOUR),
+        "deep grey matter": (labels == STRUCTURES.index("deep grey"), DEEP_GREY_COLOUR),
+        "white matter": (canvas.read(white_matter), WHITE_MATTER_COLOUR),
+    }
     data = canvas.read(t1w)
     limits = window(data, brain > 0.5)
+    contours = tuple(outlines.values())
     rows = [Row(data, axis, limits=limits, contours=contours) for axis in PLANES]
     fig = draw_rows(rows, canvas, footer_in=0.3)
-    add_legend(fig, [("brain mask", BRAIN_COLOUR), ("white matter", WHITE_MATTER_COLOUR)])
+    add_legend(fig, [(name, colour) for name, (_, colour) in outlines.items()])
     return _save(to_svg(fig), out_file)
 
 
