@@ -12,6 +12,8 @@ from bids_gan.reports.pages import render
 
 # Width and height of a plot, and the border kept free around its points (SVG units)
 _WIDTH, _HEIGHT, _BORDER = 640, 72, 12
+# Rows of a table that a browser lays out without a wait
+_AT_ONCE = 200
 
 
 def group_page(
@@ -50,6 +52,7 @@ def group_page(
         strips=[_strip(name, rows, scores[name]) for name in scores if scores[name]],
         scores=scores,
         size=(_WIDTH, _HEIGHT),
+        at_once=_AT_ONCE,
         threshold=THRESHOLD,
         at_least=MIN_VALUES,
         people=len(people),

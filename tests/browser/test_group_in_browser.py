@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from bids_gan.reports import group_page
 from bids_gan.reports.group import write_group
 from bids_gan.reports.numbers import known_numbers
 
@@ -14,6 +15,10 @@ PEOPLE = 12
 
 @pytest.fixture
 def group(tmp_path):
+    return write_people(tmp_path)
+
+
+def write_people(tmp_path):
     """Twelve people; the last has no report, the third a number far from the others."""
     for n in range(PEOPLE):
         person = f"sub-{n:02}"
@@ -69,11 +74,32 @@ def test_filter_narrows_table_and_plots(visit, group):
     page.get_by_label("Show runs with").fill("no gain false")
     assert shown(page) == ["sub-05"]
     assert drawn(page, "fd_max_mm") == (1, 0)
-    assert page.locator("#count").inner_text() == f"1 of {PEOPLE} runs shown"
+    assert page.locator("#count").inner_text() == f"1 of {PEOPLE} runs fit"
     page.get_by_label("Show runs with").fill("")
     page.get_by_label("flagged ones only").check()
     assert shown(page) == ["sub-02"]
     assert drawn(page, "overlap") == (1, 1)
+
+
+def test_rows_beyond_the_first_wait_but_are_sorted_and_filtered(visit, tmp_path, monkeypatch):
+    monkeypatch.setattr(group_page, "_AT_ONCE", 5)
+    page = visit(write_people(tmp_path))
+    more = page.get_by_role("button", name="more rows")
+    assert len(shown(page)) == 5
+    assert drawn(page, "overlap") == (PEOPLE, 1)
+    page.get_by_role("button", name="Overlap of the brain masks").click()
+    page.get_by_role("button", name="Overlap of the brain masks").click()
+    assert len(shown(page)) == 5
+    assert "sub-02" not in shown(page)
+    more.press("Enter")
+    more.press("Enter")
+    assert len(shown(page)) == PEOPLE
+    assert shown(page)[-1] == "sub-02"
+    assert more.is_hidden()
+    page.get_by_label("Show runs with").fill("sub-11")
+    assert shown(page) == ["sub-11"]
+    page.get_by_label("Show runs with").fill("")
+    assert len(shown(page)) == 5
 
 
 def test_point_opens_the_report_of_its_person(visit, group):
