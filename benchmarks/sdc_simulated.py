@@ -207,6 +207,7 @@ def run(person, other, scanned, condition, rng, settings=None):
         "removed_strong": 100 * (1 - error[strong].mean() / size[strong].mean())
         if strong.any() else np.nan,
         "rotation_error": rotation_degrees(change),
+        "error_rms": np.sqrt(np.mean(error**2)),
         "seconds": time.process_time() - started,
     }  # fmt: skip
     return row | {k: v for k, v in found.quality.items() if k != "reasons"}
@@ -219,9 +220,9 @@ def rotation_degrees(matrix):
 def summarise(rows):
     columns = (
         "before_median", "before_p95", "after_median", "after_p95", "removed", "removed_strong",
-        "seconds",
+        "error_rms", "displacement_spread_mm", "seconds",
     )  # fmt: skip
-    print("\ncondition      people " + " ".join(c.rjust(14) for c in columns), end="")
+    print("\ncondition      people " + " ".join(c.rjust(18) for c in columns), end="")
     print("  accepted harmful false-accept false-refuse")
     for condition in dict.fromkeys(r["condition"] for r in rows):
         group = [r for r in rows if r["condition"] == condition]
@@ -229,7 +230,7 @@ def summarise(rows):
         accepted = np.array([r["accepted"] for r in group])
         means = [np.nanmean([r[c] for r in group]) for c in columns]
         print(
-            f"{condition:14} {len(group):6} " + " ".join(f"{m:14.2f}" for m in means),
+            f"{condition:14} {len(group):6} " + " ".join(f"{m:18.2f}" for m in means),
             f"{accepted.sum():9} {harmful.sum():7} {(accepted & harmful).sum():12} "
             f"{(~accepted & ~harmful).sum():12}",
         )
@@ -266,7 +267,8 @@ def main():
                   f"median {row['before_median']:.2f} -> {row['after_median']:.2f} mm, accepted "
                   f"{row['accepted']}, b0 {row['held_out_b0_gain']:+.3f} "
                   f"fa {row['held_out_fa_gain']:+.3f}, p99 {row['displacement_p99_mm']:.1f} mm, "
-                  f"rotation error {row['rotation_error']:.1f}°, {row['seconds']:.0f} s",
+                  f"rotation error {row['rotation_error']:.1f}°, error {row['error_rms']:.2f} mm "
+                  f"rms ({row['displacement_spread_mm']:.2f} expected), {row['seconds']:.0f} s",
                   flush=True)  # fmt: skip
     summarise(rows)
     if args.out:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nibabel as nib
@@ -80,6 +81,7 @@ class _DrawRunInput(BaseInterfaceInputSpec):
     brain_mask = File(exists=True, mandatory=True)
     motion = File(exists=True, mandatory=True, desc="see PrepareDiffusion")
     field = File(exists=True, mandatory=True, desc="field map in Hz, applied or withdrawn")
+    quality = File(exists=True, mandatory=True, desc="JSON: numbers of the quality gate")
     route = traits.Str(mandatory=True, desc="how the run was corrected; none draws no field")
     pe_direction = traits.Either(None, traits.Str)
     readout_time = traits.Either(None, traits.Float)
@@ -138,8 +140,10 @@ class DrawRun(SimpleInterface):
         scale = mm_per_hz(field.affine, inputs.pe_direction, inputs.readout_time)
         shift = nib.Nifti1Image(np.asarray(field.dataobj) * scale, field.affine)
         background = nib.load(inputs.dwiref)
+        error = json.loads(Path(inputs.quality).read_text()).get("displacement_spread_mm")
+        path = folder / "field.svg"
         return {
-            "fieldmap": plot_field(field, background, mask, scale, folder / "field.svg"),
+            "fieldmap": plot_field(field, background, mask, scale, path, error_mm=error),
             "displacement": plot_displacement(shift, mask, folder / "displacement.svg"),
         }
 

@@ -190,6 +190,8 @@ def plot_field(
     brain_mask: nib.Nifti1Image,
     mm_per_hz: float,
     out_file: str | os.PathLike,
+    *,
+    error_mm: float | None = None,
 ) -> Path:
     """Field map over the b0 reference, with a scale in Hz and one in mm.
 
@@ -204,6 +206,8 @@ def plot_field(
         Displacement along the phase-encoding axis for each Hz: readout time x voxel size, with
         the sign of the phase-encoding direction.
     out_file : path
+    error_mm : float, optional
+        Error to be expected of the displacement, stated at the foot in both units.
     """
     from matplotlib import colormaps
     from matplotlib.colors import Normalize
@@ -219,6 +223,10 @@ def plot_field(
     blended = (1 - opacity) * grey + opacity * colours
     fig = draw_rows([Row(blended, axis) for axis in PLANES], canvas, footer_in=0.95)
     _draw_field_bar(fig, reach, mm_per_hz)
+    if error_mm is not None and mm_per_hz:
+        hz = error_mm / abs(mm_per_hz)
+        text = f"expected error (whole brain): ± {hz:.2g} Hz, ± {error_mm:.2g} mm"
+        fig.text(0.99, 0.02, text, color="white", fontsize=9, ha="right")
     return _save(to_svg(fig), out_file)
 
 

@@ -71,7 +71,7 @@ def init_diffusion_wf(
         (estimate, apply, [(f, f) for f in ("field", "dwi_to_t1w", "quality")]),
         (prepare, draw, [("reference", "reference"), ("fa", "fa_uncorrected")]),
         (prepare, draw, [("color", "color_uncorrected"), ("motion", "motion")]),
-        (estimate, draw, [("field", "field")]),
+        (estimate, draw, [("field", "field"), ("quality", "quality")]),
         (apply, draw, [(f, f) for f in drawn]),
         (inputnode, save, [("record", "record")]),
         (prepare, save, [("fa", "fa_uncorrected"), ("motion", "motion")]),

@@ -1,5 +1,7 @@
 """The estimator on a small head: reduced resolution and iterations, every axis and orientation."""
 
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from bids_gan.distortion.correct import estimate_correction
 from bids_gan.distortion.estimate import estimate_field, similarity
 from bids_gan.distortion.forward import distort
 from bids_gan.distortion.guides import t2_like
-from bids_gan.distortion.quality import judge
+from bids_gan.distortion.quality import held_out, judge
 from bids_gan.distortion.similarity import LocalCorrelation, standardise
 from bids_gan.distortion.spline import SplineBox
 from bids_gan.distortion.types import EstimatorSettings, Guides, Level, Measured
@@ -131,6 +133,23 @@ def gate(measured, guides):
     aligned = coregister(dwi, Brain(guides.t2, guides.mask, guides.affine))
     found = estimate_field(measured, guides, np.eye(4), QUICK)
     return judge(measured, guides, aligned, found, QUICK)
+
+
+def test_expected_error_follows_the_error():
+    measured, guides, mm, mask = person()
+    settings = replace(QUICK, levels=(*QUICK.levels, QUICK.levels[-1]))  # the last is left out
+    expected, errors = [], []
+    for voxels in (0, 1, 2):
+        wrong = replace(guides, fa=np.roll(guides.fa, voxels, axis=1))
+        estimate = estimate_field(measured, wrong, np.eye(4), QUICK)
+        numbers = held_out(measured, wrong, estimate.dwi_to_t1w, settings)
+        for name in ("b0", "fa"):
+            change = numbers[f"held_out_{name}_after"] - numbers[f"held_out_{name}_before"]
+            assert numbers[f"held_out_{name}_gain"] == pytest.approx(change)
+        expected.append(numbers["displacement_spread_mm"])
+        errors.append(np.sqrt(np.mean((estimate.displacement_mm - mm)[mask] ** 2)))
+    assert expected == sorted(expected)
+    assert expected[1:] == pytest.approx(errors[1:], rel=0.5)
 
 
 def test_gate_accepts_a_good_target():

@@ -170,7 +170,9 @@ def test_field_bar_gives_hz_symmetric_and_mm(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "to_svg", lambda fig: seen.setdefault("fig", fig) and "<svg/>")
     image, mask = phantom()
     field = nib.Nifti1Image(np.where(mask.get_fdata() > 0, 37.0, 0), image.affine)
-    figures.plot_field(field, image, mask, 0.1, tmp_path / "f.svg")
+    figures.plot_field(field, image, mask, 0.1, tmp_path / "f.svg", error_mm=0.84)
+    (foot,) = seen["fig"].texts
+    assert foot.get_text().endswith("± 8.4 Hz, ± 0.84 mm")
     bar = seen["fig"].axes[-1]
     assert bar.get_xlim() == (-40, 40)
     assert "Hz" in bar.get_xlabel()
