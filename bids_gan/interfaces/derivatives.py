@@ -113,6 +113,7 @@ class _SaveRunInput(_SaveInput):
     fa_uncorrected = File(exists=True, mandatory=True)
     fa_t1w = File(exists=True, mandatory=True)
     s0 = File(exists=True, mandatory=True)
+    reference = File(exists=True, mandatory=True, desc="b=0 before correction")
     dwiref = File(exists=True, mandatory=True)
     brain_mask = File(exists=True, mandatory=True)
     synth_fa = File(exists=True, mandatory=True)
@@ -141,6 +142,7 @@ class SaveRun(_Save):
         if "T1w" in inputs.settings.output_spaces:
             self._image("fa_t1w", entities, inputs.fa_t1w, both)
         self._image("s0", entities, inputs.s0, sources)
+        self._image("dwiref_uncorrected", entities, inputs.reference, own)
         self._image("dwiref", entities, inputs.dwiref, sources)
         self._image("brain_mask_dwi", entities, inputs.brain_mask, both)
         self._image("synth_fa_dwi", entities, inputs.synth_fa, both, **model)

@@ -75,6 +75,7 @@ def init_diffusion_wf(
         (apply, draw, [(f, f) for f in drawn]),
         (inputnode, save, [("record", "record")]),
         (prepare, save, [("fa", "fa_uncorrected"), ("motion", "motion")]),
+        (prepare, save, [("reference", "reference")]),
         (estimate, save, [("field", "field"), ("quality", "quality")]),
         (apply, save, [(f, f) for f in applied]),
         (draw, save, [("figures", "figures")]),
