@@ -58,7 +58,8 @@ class Progress:
             return ": FAILED"
         if self._reused(node):
             return " (done in an earlier run)"
-        seconds = time.time() - self.started.get(node.fullname, time.time())
+        now = time.time()
+        seconds = now - self.started.get(node.fullname, now)
         if self.times is not None:
             add_time(self.times, node.fullname, seconds)
         return f" ({seconds:.0f} s)" if seconds >= 1 else ""

@@ -50,7 +50,7 @@ function filter() {
   limit = AT_ONCE;
   show();
   const count = fits.filter(Boolean).length;
-  document.getElementById("count").value = `${count} of ${rows.length} runs fit`;
+  document.getElementById("count").value = `${count} of ${rows.length} rows fit`;
   plots.forEach((plot, n) => {
     const [usual, far] = plot.querySelectorAll(".points");
     const seen = points[n].filter(([, , row]) => fits[row]);
@@ -91,7 +91,8 @@ plots.forEach((plot) => {
     tip.hidden = row === null;
     choose(row);
     if (row === null) return;
-    tip.textContent = rows[row].cells[2].textContent;
+    const [person, session, run] = [...rows[row].cells].map((cell) => cell.textContent);
+    tip.textContent = [run, `${person} ${session}`, person].find((name) => !name.includes("n/a"));
     tip.style.left = `min(${event.clientX + 12}px, calc(100vw - ${tip.offsetWidth + 8}px))`;
     tip.style.top = `${event.clientY + 16}px`;
   });

@@ -29,7 +29,7 @@ def group_page(
     Parameters
     ----------
     rows : list of dict
-        One for each diffusion run.
+        One for each diffusion run or session without one, whose ``run`` is None.
     columns : list of str
         Of the table, in their order.
     scores : dict
@@ -44,6 +44,7 @@ def group_page(
     str
     """
     people = {row["participant_id"] for row in rows}
+    with_run = {row["participant_id"] for row in rows if row["run"]}
     return render(
         "group.html.jinja",
         rows=rows,
@@ -55,7 +56,7 @@ def group_page(
         at_once=_AT_ONCE,
         threshold=THRESHOLD,
         at_least=MIN_VALUES,
-        people=len(people),
+        people=len(with_run),
         reports=reports,
         without=[person for person in reports if person not in people],
         unreadable=unreadable,
