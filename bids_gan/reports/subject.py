@@ -138,13 +138,14 @@ def _summary(settings: Settings, plan: Plan, sessions: tuple[SessionPlan, ...]) 
     state = "bad" if plan.problems else worst(states)
     sentence = {
         "good": "Everything that was asked was done.",
-        "attention": "Finished, with something to decide for yourself: see the table.",
-        "bad": "Something is missing: see the table and the section Errors.",
+        "attention": "Finished, with something to decide for yourself.",
+        "bad": "Something is missing; see also the section Errors.",
     }[state]
     return render(
         "summary.html.jinja",
         state=state,
         sentence=sentence,
+        reasons=[reason for session in shown for reason in session["reasons"]],
         words=STATES,
         plan=plan,
         sessions=shown,
@@ -166,6 +167,8 @@ def _summarise(settings: Settings, plan: Plan, session: SessionPlan) -> dict[str
         read_synthesis(settings.output_dir, session.entities, target)
         for target in settings.synthesised
     ]
+    done = [(run["plan"].label, run["outcome"]) for run in runs]
+    done += zip((f"synthetic {target}" for target in settings.synthesised), synthesis, strict=True)
     viewer = viewer_path(settings, session)
     states = ["bad"] * bool(session.problems) + [run["outcome"].state for run in runs]
     return {
@@ -175,6 +178,11 @@ def _summarise(settings: Settings, plan: Plan, session: SessionPlan) -> dict[str
         "others": [_relative(plan, path) for path in session.t1w.others] if session.t1w else [],
         "synthesis": synthesis,
         "runs": runs,
+        "reasons": [
+            (f"{session.label}, {what}", outcome)
+            for what, outcome in done
+            if outcome.state != "good" and not session.problems
+        ],
         "times": _times(settings, session),
         "states": [*states, *(outcome.state for outcome in synthesis)],
     }
