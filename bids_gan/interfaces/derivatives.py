@@ -206,18 +206,41 @@ class SaveRun(_Save):
         return numbers
 
 
-class _SaveViewerInput(_SaveInput):
-    saved = traits.List(traits.Str, mandatory=True, desc="files written, which the page shows")
+class _ShowSavedInput(_SaveInput):
+    saved = traits.List(traits.Str, mandatory=True, desc="files written, which are shown")
 
 
 class SaveViewer(_Save):
     """The page with the volumes of a session."""
 
-    input_spec = _SaveViewerInput
+    input_spec = _ShowSavedInput
 
     def _run_interface(self, runtime):
         from bids_gan.reports.viewer import write_viewer
 
         path = write_viewer(self.inputs.settings, self.inputs.session)
         self._results["saved"] = [str(path)] if path else []
+        return runtime
+
+
+class SaveFieldDifferences(_Save):
+    """Figures of the differences between the fields of the runs of a session."""
+
+    input_spec = _ShowSavedInput
+
+    def _run_interface(self, runtime):
+        from bids_gan.bids.outputs import output_path
+        from bids_gan.reports.comparison import compare_fields
+        from bids_gan.reports.figures import plot_field
+
+        out, session = self.inputs.settings.output_dir, self.inputs.session
+        self._results["saved"] = []
+        for run in session.dwi:
+            if found := compare_fields(out, session, run):
+                background = nib.load(out / output_path("dwiref", run.entities))
+                path = Path(runtime.cwd) / f"{run.label}.svg"
+                name = f"field minus that of {found.other}"
+                plot_field(found.hz, background, found.mask, found.mm_per_hz, path, name=name)
+                names = {"what": "fielddifference", "suffix": "dwi"}
+                self._plain("figure_run", run.entities, path, **names)
         return runtime

@@ -191,6 +191,7 @@ def plot_field(
     mm_per_hz: float,
     out_file: str | os.PathLike,
     *,
+    name: str = "field",
     error_mm: float | None = None,
 ) -> Path:
     """Field map over the b0 reference, with a scale in Hz and one in mm.
@@ -206,6 +207,8 @@ def plot_field(
         Displacement along the phase-encoding axis for each Hz: readout time x voxel size, with
         the sign of the phase-encoding direction.
     out_file : path
+    name : str
+        Text at the scale in Hz.
     error_mm : float, optional
         Error to be expected of the displacement, stated at the foot in both units.
     """
@@ -222,7 +225,7 @@ def plot_field(
     opacity = FIELD_OPACITY * inside[..., None]
     blended = (1 - opacity) * grey + opacity * colours
     fig = draw_rows([Row(blended, axis) for axis in PLANES], canvas, footer_in=0.95)
-    _draw_field_bar(fig, reach, mm_per_hz)
+    _draw_field_bar(fig, reach, mm_per_hz, name)
     if error_mm is not None and mm_per_hz:
         hz = error_mm / abs(mm_per_hz)
         text = f"expected error (whole brain): ± {hz:.2g} Hz, ± {error_mm:.2g} mm"
@@ -230,7 +233,7 @@ def plot_field(
     return _save(to_svg(fig), out_file)
 
 
-def _draw_field_bar(fig, reach: float, mm_per_hz: float) -> None:
+def _draw_field_bar(fig, reach: float, mm_per_hz: float, name: str) -> None:
     """Colour bar at the foot of the figure: Hz below, mm above."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -239,7 +242,7 @@ def _draw_field_bar(fig, reach: float, mm_per_hz: float) -> None:
     ax = fig.add_axes((0.3, 0.45 / height, 0.4, 0.12 / height))
     colours = ScalarMappable(Normalize(-reach, reach), FIELD_COLOURS)
     bar = fig.colorbar(colours, cax=ax, orientation="horizontal")
-    bar.set_label("field (Hz)", color="white", fontsize=9)
+    bar.set_label(f"{name} (Hz)", color="white", fontsize=9)
     bar.ax.tick_params(colors="white", labelsize=8)
     if mm_per_hz:
         top = ax.secondary_xaxis(

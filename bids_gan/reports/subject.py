@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from bids_gan.bids.outputs import output_path, write_text, write_whole
 from bids_gan.errors import ProcessingError
 from bids_gan.reports import bibliography, boilerplate
+from bids_gan.reports.comparison import compare_fields
 from bids_gan.reports.crashes import read_crashes
-from bids_gan.reports.numbers import DATA, describe
+from bids_gan.reports.numbers import DATA, describe, sort_names
 from bids_gan.reports.outcome import (
     STATES,
     read_json,
@@ -113,9 +114,17 @@ def _session_parts(settings: Settings, session: SessionPlan) -> dict[PurePosixPa
     parts = {}
     for run in session.dwi:
         outcome = read_outcome(settings.output_dir, run)
-        rows = [describe(name) | {"value": value} for name, value in outcome.numbers.items()]
+        numbers = dict(outcome.numbers)
+        found = compare_fields(settings.output_dir, session, run) if outcome.finished else None
+        if found is not None:
+            numbers |= found.numbers
+        rows = [describe(name) | {"value": numbers[name]} for name in sort_names(numbers)]
         parts[_part(run.entities, "quality", "dwi")] = render(
-            "quality.html.jinja", outcome=outcome, rows=rows, words=STATES
+            "quality.html.jinja",
+            outcome=outcome,
+            rows=rows,
+            words=STATES,
+            other=found.other if found else "",
         )
     for target in settings.synthesised:
         key = f"synth_{target.lower()}"

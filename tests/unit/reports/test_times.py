@@ -24,7 +24,7 @@ def test_steps_of_all_runs_count_and_the_last_time_of_each(tmp_path):
 def test_half_a_line_of_a_killed_run_is_left_out(tmp_path):
     note(tmp_path, "aa", 0, ("sub_01_wf.dwi_wf.fit", 8))
     with (tmp_path / "aa" / NAME).open("a") as table:
-        table.write("bids_gan_wf.sub_01_wf.dwi_wf.sa")
+        table.write("bids_gan_wf.sub_01_wf.dwi_wf.save\t12")
     assert read_times(tmp_path, "sub_01_wf") == {"dwi_wf.fit": 8}
 
 
