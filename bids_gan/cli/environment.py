@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def prepare_environment(settings: Settings) -> None:
     """
     os.environ.update(_FIXED)
     os.environ.update(dict.fromkeys(_THREADS, str(settings.omp_nthreads)))
+    if "torch" in sys.modules:  # it read the variables when it was imported
+        sys.modules["torch"].set_num_threads(settings.omp_nthreads)
     # ANTs draws its samples anew at every run unless told otherwise; 0 would mean the clock
     os.environ["ANTS_RANDOM_SEED"] = str(settings.random_seed + 1)
     # Nipype's plugins of batch systems need it, and containers do not set it

@@ -42,6 +42,7 @@ class WorkerPoolPlugin(MultiProcPlugin):
             max_workers=self.processors,
             initializer=_start_worker,
             initargs=(
+                dict(os.environ),
                 self._cwd,
                 self.plugin_args.get("log_level", "CRITICAL"),
                 self.plugin_args.get("monitor", False),
@@ -92,7 +93,8 @@ def batch_plugin(plugin: type) -> type:
     return type(plugin.__name__, (KilledJobsMixin, plugin), {})
 
 
-def _start_worker(cwd: str, log_level: str, monitor: bool) -> None:
+def _start_worker(environment: dict, cwd: str, log_level: str, monitor: bool) -> None:
+    os.environ.update(environment)  # the server that forks them may be of an earlier run
     os.chdir(cwd)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     config.update_config({"logging": dict.fromkeys(_LEVELS, log_level)})

@@ -42,7 +42,8 @@ def init_session_wf(session: SessionPlan, settings: Settings) -> Workflow:
     for run in session.dwi:
         name = f"{re.sub('[^0-9a-zA-Z]', '_', run.label)}_wf"
         diffusion = init_diffusion_wf(run, session, settings, name=name)
-        workflow.connect([(anatomical, diffusion, given)])
+        # a list of its own: Nipype takes edges out of it
+        workflow.connect([(anatomical, diffusion, list(given))])
         saved.append((diffusion, "save_diffusion.saved"))
     collect = pe.Node(Merge(len(saved)), name="collect_saved", run_without_submitting=True)
     view = pe.Node(SaveViewer(settings=settings, session=session), name="save_viewer", mem_gb=1.0)
