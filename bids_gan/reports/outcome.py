@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 STATES = {"good": "Good", "attention": "Check", "bad": "Failed"}
 #: route -> what its field is estimated from
 SOURCES = {
+    "measured": "the measured field map",
     "reverse-pe": "the image of opposite phase encoding",
     "synth": "the synthetic FA",
 }
@@ -95,7 +96,7 @@ def read_outcome(output_dir: Path, run: DiffusionRun) -> Outcome:
     quality = sidecar.get("SDCQuality") or {}
     reasons = format_value(quality.get("reasons"), missing="").replace(".;", ";").rstrip(".")
     if quality.get("accepted") is True:
-        sentence = f"Distortion corrected with a field estimated from {SOURCES[run.route]}; "
+        sentence = f"Distortion corrected with a field from {SOURCES[run.route]}; "
         sentence += "the quality gate accepted it" + (f": {reasons}." if reasons else ".")
         return Outcome("good", sentence, corrected=True, numbers=numbers)
     if quality.get("accepted") is False:
