@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,10 +138,12 @@ class _Run:
     def session(self, session: SessionContrasts, missing: Sequence[str]) -> Outcome:
         """Make what a session lacks."""
         outcome = Outcome(session.label, warnings=session.notes)
-        have = ", ".join(session.images)
         if not session.images:
             needed = ", ".join(contrasts_of(self.card))
             return replace(outcome, error=f"none of {needed} is there, one is needed")
+        outdated = self._outdated(session, missing)
+        outcome = replace(outcome, warnings=(*session.notes, *outdated))
+        have = ", ".join(session.images)
         if not missing:
             return replace(outcome, messages=(f"nothing is missing, there are {have}",))
         todo = [contrast for contrast in missing if not self._is_made(session, contrast)]
@@ -193,8 +196,23 @@ class _Run:
             **provenance(self.card, self.device, self.precision),
         )
 
-    def _path(self, session: SessionContrasts, contrast: str) -> Path:
-        names = {"space": session.reference, "suffix": contrast}
+    def _outdated(self, session: SessionContrasts, missing: Sequence[str]) -> Iterator[str]:
+        """Name what was made when other images were there, and would not be made now."""
+        contrasts = contrasts_of(self.card)
+        for space, contrast in product(contrasts, contrasts):
+            path = self._path(session, contrast, space)
+            if not path.is_file() or (space == session.reference and contrast in missing):
+                continue
+            if contrast in session.images:
+                why = f"{contrast} is measured now"
+            elif space != session.reference:
+                why = f"{session.reference} is there now, which gives the space"
+            else:  # made by a call that wanted more
+                continue
+            yield f"{path} is out of date, remove it: {why}"
+
+    def _path(self, session: SessionContrasts, contrast: str, space: str | None = None) -> Path:
+        names = {"space": space or session.reference, "suffix": contrast}
         return self.settings.output_dir / output_path("imputed", session.entities, **names)
 
     def _is_made(self, session: SessionContrasts, contrast: str) -> bool:

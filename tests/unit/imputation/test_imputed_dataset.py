@@ -116,6 +116,18 @@ def test_second_call_keeps_what_is_there_until_a_scan_is_added(impute, raw, pers
     assert path.stat().st_mtime_ns > first
 
 
+def test_what_is_out_of_date_is_named(impute, raw, person):
+    impute("--participant-label", "02", "--wanted", "FLAIR", "PDw")
+    for contrast in ("T1w", "PDw"):
+        person.image(contrast).to_filename(raw / f"sub-02/anat/sub-02_{contrast}.nii.gz")
+    code, _, warned = impute("--participant-label", "02", "--wanted", "FLAIR")
+    assert code == 0
+    assert "sub-02_space-T2w_desc-synth_FLAIR.nii.gz is out of date, remove it: T1w is" in warned
+    assert "sub-02_space-T2w_desc-synth_PDw.nii.gz is out of date, remove it: PDw is" in warned
+    assert len(images(raw.parent / "out")) == 3  # nothing was deleted
+    assert "out of date" not in impute("--participant-label", "01")[2]
+
+
 def test_image_of_another_model_is_not_replaced(impute, raw, tmp_path):
     impute("--participant-label", "02", "--wanted", "FLAIR")
     other = write_model(tmp_path / "other", contrasts=("T2w", "FLAIR"))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 
+from bids_gan.cli.workshop.options import add_device, add_precision, processes
 from bids_gan.settings import Settings, absolute
 
 
-def add_parser(commands) -> argparse.ArgumentParser:
+def add_parser(commands) -> None:
     """Add the parser of this command to those of ``bids-gan-model``."""
     parser = commands.add_parser(
         "impute", help="make the contrasts that people of a BIDS dataset lack, by a CollaGAN"
     )
+    parser.set_defaults(run=_impute)
     parser.add_argument("bids_dir", type=absolute, help="BIDS dataset")
     parser.add_argument("output_dir", type=absolute, help="folder of the derivatives")
     parser.add_argument("--model", required=True, help="card of a CollaGAN: RUN/collagan.json")
@@ -24,10 +26,16 @@ def add_parser(commands) -> argparse.ArgumentParser:
         help="contrasts to make where they are missing (default: all that the model knows); "
         "those of contrast agents cannot be made",
     )
-    return parser
+    add_precision(parser)
+    add_device(parser)
 
 
-def run(options: argparse.Namespace, device: str) -> int:
+def _impute(options: argparse.Namespace) -> int:
+    with processes(options) as device:
+        return _impute_on(device, options)
+
+
+def _impute_on(device: str, options: argparse.Namespace) -> int:
     """Impute and say what became of each session; returns the exit code."""
     from bids_gan.errors import ProcessingError
     from bids_gan.imputation.dataset import impute_dataset
