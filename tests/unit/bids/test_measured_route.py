@@ -95,9 +95,10 @@ def test_field_map_must_be_meant_for_the_run(plan, metadata, meant):
 
 
 def test_linked_field_map_comes_before_one_that_names_nothing(plan):
-    content = field_map("sub-01_acq-b_phasediff", {**ECHOES, "IntendedFor": PHASEDIFF})
+    content = field_map("sub-01_acq-a_phasediff", ECHOES)
+    content |= field_map("sub-01_acq-b_phasediff", {**ECHOES, "IntendedFor": PHASEDIFF})
     content |= field_map("sub-01_acq-c_phasediff", {**ECHOES, "B0FieldIdentifier": "gre"})
-    run = first_run(plan({**ONE, **phasediff(), **content}))
+    run = first_run(plan({**ONE, **content}))
     assert run.correction.measured.paths[0].name == "sub-01_acq-c_phasediff.nii.gz"
 
 
