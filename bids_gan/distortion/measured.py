@@ -46,7 +46,7 @@ def align_head(measurement: Measurement, anatomy: Brain) -> np.ndarray:
     """
     grid = (measurement.magnitude.shape, measurement.affine)
     brain = resample(anatomy.mask.astype(np.float32), anatomy.affine, *grid) > 0.5
-    if not brain.any():
+    if not measurement.magnitude[brain].any():
         return np.eye(4)
     voxel = float(voxel_sizes(measurement.affine).mean())
     there = anatomy.coarse(2.0)

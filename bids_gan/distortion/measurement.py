@@ -44,12 +44,15 @@ class Measurement:
         Voxel to world (mm, RAS+).
     delta_te : float or None
         Second minus first echo time in seconds.
+    name : str
+        For error messages.
     """
 
     values: np.ndarray
     magnitude: np.ndarray
     affine: np.ndarray
     delta_te: float | None
+    name: str = "the measured field map"
 
 
 def load_measurement(
@@ -84,7 +87,11 @@ def load_measurement(
                 f"({head.shape}); a field map and its magnitude must share one grid"
             )
     values = [np.asarray(image.dataobj, float) for image in images]
-    known = {"magnitude": np.asarray(head.dataobj, np.float32), "affine": head.affine}
+    known = {
+        "magnitude": np.asarray(head.dataobj, np.float32),
+        "affine": head.affine,
+        "name": str(paths[0]),
+    }
     if echo_times is None:
         return Measurement(values[0] * HZ[units], delta_te=None, **known)
     phases = [to_radians(v, str(path)) for v, path in zip(values, paths, strict=True)]
@@ -134,11 +141,14 @@ def clean_field(measurement: Measurement, brain: np.ndarray) -> Field:
 
     Raises
     ------
-    ValueError
-        When the brain is not in the measured volume.
+    DataError
+        When the brain is not in the measured volume, or has no signal there.
     """
-    if not brain.any():
-        raise ValueError("the measured field map does not overlap the brain of the T1w")
+    if not brain.any() or not np.median(measurement.magnitude[brain]) > 0:
+        raise DataError(
+            f"{measurement.name}: its magnitude shows nothing where the T1w has the brain; check "
+            "its header, or do without it: --sdc reverse-pe or --sdc synth"
+        )
     signal = measurement.magnitude / np.median(measurement.magnitude[brain])
     known = largest_component(brain & (signal > _SIGNAL))
     if measurement.delta_te is None:

@@ -128,10 +128,12 @@ def test_a_gap_is_filled_from_around_it():
     )
 
 
-def test_brain_outside_the_measured_volume_is_an_error():
-    measurement = Measurement(np.zeros((20, 20, 20)), np.ones((20, 20, 20)), np.eye(4), None)
-    with pytest.raises(ValueError, match="does not overlap"):
-        clean_field(measurement, np.zeros((20, 20, 20), bool))
+@pytest.mark.parametrize(("brain", "signal"), [(False, 1.0), (True, 0.0)])
+def test_field_map_that_does_not_show_the_brain_is_an_error(brain, signal):
+    cube = np.ones((20, 20, 20))
+    measurement = Measurement(0 * cube, signal * cube, np.eye(4), None, "sub-01_fieldmap.nii.gz")
+    with pytest.raises(DataError, match=r"sub-01_fieldmap.*shows nothing.*--sdc synth"):
+        clean_field(measurement, cube * brain > 0)
 
 
 def write(folder, name, data, affine):
