@@ -116,17 +116,14 @@ def _constrained_autoencoder(network: nn.Module, recipe: dict) -> ConstrainedAut
 def _progressive(network: nn.Module, recipe: dict) -> ProgressiveGAN:
     widths, steps = recipe["network"]["widths"], recipe["training"]["steps"]
     critic = ProgressiveCritic(widths, dimensions=_dimensions(recipe))
-    stages = (len(widths), steps / len(widths))
-    return _build(ProgressiveGAN, recipe, network, critic, *stages, **_image(recipe))
+    return _build(ProgressiveGAN, recipe, network, critic, len(widths), steps, **_image(recipe))
 
 
 def _dual_stage(network: nn.Module, recipe: dict) -> DualStageGAN:
     widths, steps = recipe["network"]["widths"], recipe["training"]["steps"]
     critic = ProgressiveCritic(widths, network.classes, _dimensions(recipe))
     discriminator = _critic(PatchDiscriminator, recipe, network.classes + 1)
-    # the last size is the hardest: three shares of the steps, one for each of the others
-    stage_steps = steps / (len(widths) + 2)
-    stages = (len(widths), stage_steps)
+    stages = (len(widths), steps)
     return _build(DualStageGAN, recipe, network, critic, discriminator, *stages, **_image(recipe))
 
 

@@ -23,7 +23,7 @@ class DualStageGAN:
         Of the first stage, with a channel a class.
     discriminator : module
         Of the second stage; sees a channel a class, and the image.
-    stages, stage_steps
+    stages, steps
         Of the first stage, see :class:`~bids_gan.gan.methods.progressive.ProgressiveGAN`.
     value_range : str
         See :data:`bids_gan.gan.heads.RANGES`.
@@ -46,14 +46,14 @@ class DualStageGAN:
         critic: nn.Module,
         discriminator: nn.Module,
         stages: int,
-        stage_steps: float,
+        steps: float,
         value_range: str = "positive",
         adversarial_weight: float = 0.01,
         learning_rate: float = 1e-3,
     ):
         self.value_range = value_range
         self.adversarial_weight = adversarial_weight
-        self.first = ProgressiveGAN(generator.shape, critic, stages, stage_steps, "classes")
+        self.first = ProgressiveGAN(generator.shape, critic, stages, steps, "classes")
         self.modules = {"generator": generator, "critic": critic, "discriminator": discriminator}
         self.optimisers = adam(self.modules, learning_rate, (0.0, 0.99))
 

@@ -24,8 +24,9 @@ class ProgressiveGAN:
     critic : ProgressiveCritic
     stages : int
         How many sizes there are.
-    stage_steps : float
-        Steps of each; in the first half of all but the first the new size fades in.
+    steps : float
+        Of the training. The last size, the hardest, gets half of them, the others share the other
+        half; in the first half of all but the first the new size fades in.
     value_range : str
         See :data:`bids_gan.gan.heads.RANGES`.
     penalty_weight, drift_weight : float
@@ -39,14 +40,14 @@ class ProgressiveGAN:
         generator: nn.Module,
         critic: nn.Module,
         stages: int,
-        stage_steps: float,
+        steps: float,
         value_range: str = "positive",
         penalty_weight: float = 10.0,
         drift_weight: float = 1e-3,
         learning_rate: float = 1e-3,
     ):
         self.stages = stages
-        self.stage_steps = stage_steps
+        self.steps = steps
         self.value_range = value_range
         self.penalty_weight = penalty_weight
         self.drift_weight = drift_weight
@@ -55,10 +56,13 @@ class ProgressiveGAN:
 
     def progress(self, step: float) -> float:
         """How far the networks have grown at a step, see :func:`stage_and_share`."""
-        stage = min(int(step / self.stage_steps), self.stages - 1)
+        half = self.steps / 2
+        early = half / max(self.stages - 1, 1)
+        stage = min(int(step / early), self.stages - 1)
         if stage == 0:
             return 0.0
-        share = min(2 * (step / self.stage_steps - stage), 1.0)
+        length = half if stage == self.stages - 1 else early
+        share = min(2 * (step - stage * early) / length, 1.0)
         # at the very beginning of a fade the new size is there, if only just
         return stage - 1 + max(share, 1e-6)
 

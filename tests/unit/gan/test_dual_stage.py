@@ -21,7 +21,7 @@ def make(dimensions=3, seed=0):
         ProgressiveCritic(WIDTHS, CLASSES, dimensions),
         PatchDiscriminator(CLASSES + 1, 2, 1, dimensions),
         stages=len(WIDTHS),
-        stage_steps=4,
+        steps=12,
     )
 
 
@@ -102,6 +102,16 @@ def test_resumed_in_the_middle_of_a_phase(tmp_path):
     assert float(whole.shape.progress) == 2
     for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_scale_learns_from_the_error_and_does_not_excuse_it():
+    method = make()
+    out = torch.zeros(3, 2, SIZE, SIZE, SIZE, requires_grad=True)
+    method.modules["generator"].appearance.forward = lambda x: out
+    method.losses(batch(0), LAST)["generator"]["scale"].backward()
+    value, scale = out.grad.chunk(2, dim=1)
+    assert not value.any()
+    assert scale.any()
 
 
 def test_images_spread_as_far_as_their_scale_says():

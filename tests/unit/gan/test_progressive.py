@@ -32,7 +32,7 @@ def grown(network, progress):
 
 def make(dimensions=3):
     generator, critic = networks(dimensions)
-    return ProgressiveGAN(generator, critic, len(WIDTHS), stage_steps=4)
+    return ProgressiveGAN(generator, critic, len(WIDTHS), steps=12)
 
 
 def batch(step, dimensions=3):
@@ -75,11 +75,11 @@ def test_critic_fades_in_as_well(stage):
 
 def test_phases_come_in_order():
     method = make()
-    seen = [method.progress(step) for step in range(14)]
-    # four steps at the first size, then two of fading and two of the new size alone
-    expected = [0, 0, 0, 0, 0, 0.5, 1, 1, 1, 1.5, 2, 2, 2, 2]
+    seen = [method.progress(step) for step in range(13)]
+    # a quarter at the first size, one of fading and of the next alone, then half of all
+    expected = [0, 0, 0, 0, 2 / 3, 1, 1, 4 / 3, 5 / 3, 2, 2, 2, 2]
     assert seen == pytest.approx(expected, abs=1e-5)
-    assert [stage_and_share(p)[0] for p in seen] == [0] * 4 + [1] * 4 + [2] * 6
+    assert [stage_and_share(p)[0] for p in seen] == [0] * 3 + [1] * 3 + [2] * 7
 
 
 def test_real_images_have_the_detail_of_generated_ones():
