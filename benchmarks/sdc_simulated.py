@@ -27,7 +27,7 @@ from bids_gan.diffusion.gradients import from_world
 from bids_gan.diffusion.mask import b0_mask
 from bids_gan.diffusion.rigid import rigid_matrix, rigid_parameters
 from bids_gan.diffusion.tensor import fit_tensor
-from bids_gan.distortion.correct import CorrectionSettings, estimate_correction
+from bids_gan.distortion.correct import CorrectionSettings, RunImages, estimate_correction
 from bids_gan.distortion.units import hz_to_voxels
 from bids_gan.geometry import box_grid, pe_axis_sign, resample, voxel_sizes
 from bids_gan.simulate.epi import random_directions, simulate_dwi, susceptibility_field
@@ -184,13 +184,13 @@ def run(person, other, scanned, condition, rng, settings=None):
     if condition == "other person":
         t1w = other["t1"]
     started = time.process_time()
-    found = estimate_correction(
+    images = RunImages(
         t1w=image(t1w), brain_mask=image(person["mask"]), tissue=image(person["labels"]),
         synth_fa=image(guide_fa(person, other, condition, rng)),
         b0=nib.Nifti1Image(scanned["b0"], scanned["affine"]), b0_mask=scanned["b0_mask"],
-        fa=scanned["fa"], pe_direction=pe, readout_time=READOUT,
-        settings=settings or CorrectionSettings(),
+        fa=scanned["fa"],
     )  # fmt: skip
+    found = estimate_correction(images, pe, READOUT, settings or CorrectionSettings())
     inside, truth = scanned["mask"], scanned["truth_mm"]
     if condition == "wrong axis":  # the true displacement is left, and a false one added
         error = np.hypot(found.estimate.displacement_mm, truth)[inside]

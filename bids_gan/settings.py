@@ -26,7 +26,7 @@ else:
 #: values that an option accepts, where they can be listed
 CHOICES = {
     "analysis_level": ("participant", "group"),
-    "sdc": ("auto", "reverse-pe", "synth", "none"),
+    "sdc": ("auto", "measured", "reverse-pe", "synth", "none"),
     "sdc_on_failure": ("error", "warn"),
     "output_spaces": ("dwi", "T1w"),
 }

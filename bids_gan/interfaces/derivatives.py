@@ -164,15 +164,13 @@ class SaveRun(_Save):
         distinct = (entities.get(k, "") for k in ("acquisition", "direction"))
         name, route = FIELD_FROM[run.route] + "".join(distinct), {"route": run.route}
         made_by = {}
-        if run.opposite:
-            sources = [*sources, run.opposite.path]
-        else:
+        if run.route == "synth":
             made_by = {"Model": model["Model"], "WeightsSHA256": model["WeightsSHA256"]}
         self._image(
             key,
             entities,
             inputs.field,
-            sources,
+            [*sources, *run.correction.sources],
             route,
             B0FieldIdentifier=name,
             PhaseEncodingDirection=run.pe_direction,

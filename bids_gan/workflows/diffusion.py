@@ -46,7 +46,7 @@ def init_diffusion_wf(
     inputnode = pe.Node(IdentityInterface(["anatomy", "image", "record"]), name="inputnode")
     prepare = pe.Node(PrepareDiffusion(**files), name="prepare_diffusion", mem_gb=1.5)
     estimate = pe.Node(
-        EstimateCorrection(route=run.route, opposite=run.opposite, **scan),
+        EstimateCorrection(correction=run.correction, **scan),
         name="estimate_distortion",
         n_procs=threads,
         mem_gb=1.5,
