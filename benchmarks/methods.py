@@ -131,7 +131,8 @@ def constant_l1(batches: list[Batch], key: str) -> float:
     for batch in batches:
         for image in batch[key].split(1, dim=1):
             values = image[batch["mask"] > 0.5]
-            errors.append(float((values - values.median()).abs().mean()))
+            if len(values):  # a patch may lie beside the brain
+                errors.append(float((values - values.median()).abs().mean()))
     return statistics.fmean(errors)
 
 

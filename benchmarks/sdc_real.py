@@ -1,7 +1,8 @@
 """Score a finished run on ``xa30`` against the fields measured with both blips and with a GRE.
 
     bids-gan DATA/xa30 OUT participant --sdc synth --sdc-on-failure warn
-    bids-gan DATA/xa30 OUT participant            # both blips together
+    bids-gan DATA/xa30 OUT participant --sdc reverse-pe      # both blips together
+    bids-gan DATA/xa30 OUT participant --sdc measured        # with the GRE field map
     python benchmarks/sdc_real.py OUT DATA/xa30_reference
 
 *removed* is ``1 - mean|error| / mean|displacement|`` inside the evaluation mask; *strong* the same

@@ -27,7 +27,7 @@ from bids_gan.diffusion.gradients import from_world
 from bids_gan.diffusion.mask import b0_mask
 from bids_gan.diffusion.rigid import rigid_matrix, rigid_parameters
 from bids_gan.diffusion.tensor import fit_tensor
-from bids_gan.distortion.correct import CorrectionSettings, estimate_correction
+from bids_gan.distortion.correct import CorrectionSettings, RunImages, estimate_correction
 from bids_gan.distortion.units import hz_to_voxels
 from bids_gan.geometry import box_grid, pe_axis_sign, resample, voxel_sizes
 from bids_gan.simulate.epi import random_directions, simulate_dwi, susceptibility_field
@@ -184,13 +184,13 @@ def run(person, other, scanned, condition, rng, settings=None):
     if condition == "other person":
         t1w = other["t1"]
     started = time.process_time()
-    found = estimate_correction(
+    images = RunImages(
         t1w=image(t1w), brain_mask=image(person["mask"]), tissue=image(person["labels"]),
         synth_fa=image(guide_fa(person, other, condition, rng)),
         b0=nib.Nifti1Image(scanned["b0"], scanned["affine"]), b0_mask=scanned["b0_mask"],
-        fa=scanned["fa"], pe_direction=pe, readout_time=READOUT,
-        settings=settings or CorrectionSettings(),
+        fa=scanned["fa"],
     )  # fmt: skip
+    found = estimate_correction(images, pe, READOUT, settings or CorrectionSettings())
     inside, truth = scanned["mask"], scanned["truth_mm"]
     if condition == "wrong axis":  # the true displacement is left, and a false one added
         error = np.hypot(found.estimate.displacement_mm, truth)[inside]
@@ -207,6 +207,7 @@ def run(person, other, scanned, condition, rng, settings=None):
         "removed_strong": 100 * (1 - error[strong].mean() / size[strong].mean())
         if strong.any() else np.nan,
         "rotation_error": rotation_degrees(change),
+        "error_rms": np.sqrt(np.mean(error**2)),
         "seconds": time.process_time() - started,
     }  # fmt: skip
     return row | {k: v for k, v in found.quality.items() if k != "reasons"}
@@ -219,9 +220,9 @@ def rotation_degrees(matrix):
 def summarise(rows):
     columns = (
         "before_median", "before_p95", "after_median", "after_p95", "removed", "removed_strong",
-        "seconds",
+        "error_rms", "displacement_spread_mm", "seconds",
     )  # fmt: skip
-    print("\ncondition      people " + " ".join(c.rjust(14) for c in columns), end="")
+    print("\ncondition      people " + " ".join(c.rjust(18) for c in columns), end="")
     print("  accepted harmful false-accept false-refuse")
     for condition in dict.fromkeys(r["condition"] for r in rows):
         group = [r for r in rows if r["condition"] == condition]
@@ -229,7 +230,7 @@ def summarise(rows):
         accepted = np.array([r["accepted"] for r in group])
         means = [np.nanmean([r[c] for r in group]) for c in columns]
         print(
-            f"{condition:14} {len(group):6} " + " ".join(f"{m:14.2f}" for m in means),
+            f"{condition:14} {len(group):6} " + " ".join(f"{m:18.2f}" for m in means),
             f"{accepted.sum():9} {harmful.sum():7} {(accepted & harmful).sum():12} "
             f"{(~accepted & ~harmful).sum():12}",
         )
@@ -266,7 +267,8 @@ def main():
                   f"median {row['before_median']:.2f} -> {row['after_median']:.2f} mm, accepted "
                   f"{row['accepted']}, b0 {row['held_out_b0_gain']:+.3f} "
                   f"fa {row['held_out_fa_gain']:+.3f}, p99 {row['displacement_p99_mm']:.1f} mm, "
-                  f"rotation error {row['rotation_error']:.1f}°, {row['seconds']:.0f} s",
+                  f"rotation error {row['rotation_error']:.1f}°, error {row['error_rms']:.2f} mm "
+                  f"rms ({row['displacement_spread_mm']:.2f} expected), {row['seconds']:.0f} s",
                   flush=True)  # fmt: skip
     summarise(rows)
     if args.out:

@@ -23,7 +23,7 @@ from bids_gan.text import load_toml
 #: values that an option accepts, where they can be listed
 CHOICES = {
     "analysis_level": ("participant", "group"),
-    "sdc": ("auto", "reverse-pe", "synth", "none"),
+    "sdc": ("auto", "measured", "reverse-pe", "synth", "none"),
     "sdc_on_failure": ("error", "warn"),
     "output_spaces": ("dwi", "T1w"),
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bids_gan.bids import queries
 from bids_gan.bids.acquisition import phase_encoding, readout_time
+from bids_gan.bids.intended import is_meant
 
 if TYPE_CHECKING:
     from bids.layout import BIDSFile, BIDSLayout
@@ -86,24 +87,6 @@ def choose_opposite(
     """
     wanted = pe_direction.removesuffix("-") if pe_direction.endswith("-") else f"{pe_direction}-"
     for one in candidates:
-        if one.pe_direction == wanted and _is_meant(one.metadata, path, metadata):
+        if one.pe_direction == wanted and is_meant(one.metadata, path, metadata):
             return one
     return None
-
-
-def _is_meant(of: Mapping[str, Any], path: Path, metadata: Mapping[str, Any]) -> bool:
-    """Whether an image may serve a run: BIDS names its targets by B0 fields, else by path."""
-    identifiers, sources = _listed(of, "B0FieldIdentifier"), _listed(metadata, "B0FieldSource")
-    if identifiers and sources:
-        return bool(set(identifiers) & set(sources))
-    targets = _listed(of, "IntendedFor")
-    # "bids::sub-01/dwi/...", or relative to the person's folder
-    return not targets or any(
-        path.as_posix().endswith("/" + target.rpartition(":")[2]) for target in targets
-    )
-
-
-def _listed(metadata: Mapping[str, Any], key: str) -> list[str]:
-    value = metadata.get(key)
-    values = value if isinstance(value, list) else [value]
-    return [value for value in values if isinstance(value, str)]

@@ -37,7 +37,12 @@ ENTITIES = {
 #: a field map has no entity for these: they become part of its ``acq-``
 _FOLDED = ("acquisition", "reconstruction", "direction", "part", "chunk")
 #: route of a diffusion run -> what begins the ``acq-`` of its field map
-FIELD_FROM = {"synth": "synthFA", "reverse-pe": "reversePE", "none": "none"}
+FIELD_FROM = {
+    "measured": "measured",
+    "reverse-pe": "reversePE",
+    "synth": "synthFA",
+    "none": "none",
+}
 
 
 @cache

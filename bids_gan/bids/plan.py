@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 from bids_gan.bids import queries
 from bids_gan.bids.acquisition import Fact, phase_encoding, readout_time
 from bids_gan.bids.anatomical import choose_image, reusable_brain_mask
-from bids_gan.bids.opposite import Opposite, choose_opposite, find_candidates
+from bids_gan.bids.measured import find_measured
+from bids_gan.bids.opposite import find_candidates
 from bids_gan.bids.preview import format_plan
+from bids_gan.bids.queries import relative
+from bids_gan.bids.route import Candidates, Route, choose_route
 from bids_gan.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,12 +38,6 @@ __all__ = [
 
 #: a tensor has six unknowns beside S0
 MIN_WEIGHTED_VOLUMES = 6
-_OPPOSITE_REMEDY = (
-    "Accepted are other diffusion images of the session and fmap/*_epi images, with "
-    "PhaseEncodingDirection and TotalReadoutTime in their JSON files, and with no IntendedFor or "
-    "one that names this run. To use the synthetic FA instead: --sdc auto; to process it "
-    "uncorrected: --sdc-on-failure warn."
-)
 #: s/mm²; volumes below carry too little diffusion weighting to count
 WEIGHTED_ABOVE = 100.0
 _NO_FILE = "it is a link that leads nowhere, or no file (with DataLad: datalad get)"
@@ -71,11 +68,17 @@ class DiffusionRun:
     #: seconds
     readout_time: float | None
     readout_source: str
-    #: "reverse-pe", "synth" or "none"
-    route: str
-    reason: str
-    #: image of opposite phase encoding, for route "reverse-pe"
-    opposite: Opposite | None = None
+    correction: Route
+
+    @property
+    def route(self) -> str:
+        """Name of the route."""
+        return self.correction.name
+
+    @property
+    def reason(self) -> str:
+        """Why this route."""
+        return self.correction.reason
 
     @property
     def label(self) -> str:
@@ -181,7 +184,7 @@ def make_plan(layout: BIDSLayout, settings: Settings) -> Plan:
 def _existing(images: list[BIDSFile], settings: Settings) -> tuple[list[BIDSFile], list[str]]:
     """Images that are files, and a note on each that is not."""
     absent = [image for image in images if not Path(image.path).is_file()]
-    notes = [f"{_relative(settings, image.path)} left out: {_NO_FILE}." for image in absent]
+    notes = [f"{relative(settings, image.path)} left out: {_NO_FILE}." for image in absent]
     return [image for image in images if image not in absent], notes
 
 
@@ -216,7 +219,10 @@ def _plan_session(
     runs: list[DiffusionRun] = []
     notes: list[str] = []
     faults: list[str] = []
-    candidates = find_candidates(layout, settings, subject, session, images)
+    candidates = Candidates(
+        measured=tuple(find_measured(layout, subject, session)),
+        opposite=tuple(find_candidates(layout, settings, subject, session, images)),
+    )
     for image in images:
         run, fault, note = _plan_run(layout, settings, image, runs, candidates)
         runs += [run] if run else []
@@ -229,8 +235,7 @@ def _plan_session(
         refusal = [_no_t1w(settings, subject, session, images), *faults]
         faults = []
         runs = [
-            replace(run, route="none", reason="no T1w to synthesise from", opposite=None)
-            for run in runs
+            replace(run, correction=Route("none", "no T1w to synthesise from")) for run in runs
         ]
     else:
         mask, mask_reason = reusable_brain_mask(
@@ -268,7 +273,7 @@ def _t1w(
 def _no_t1w(settings: Settings, subject: str, session: str | None, images: list[BIDSFile]) -> str:
     folder = f"sub-{subject}/" + (f"ses-{session}/" if session else "")
     name = f"sub-{subject}" + (f"_ses-{session}" if session else "")
-    waiting = ", ".join(_relative(settings, image.path) for image in images)
+    waiting = ", ".join(relative(settings, image.path) for image in images)
     return (
         f"no T1w image: synthesis starts from {folder}anat/{name}_T1w.nii.gz (or .nii), also with "
         "acq-, rec- or run- in the name, or from a T1w of another session of this person. "
@@ -283,11 +288,11 @@ def _plan_run(
     settings: Settings,
     image: BIDSFile,
     before: list[DiffusionRun],
-    candidates: list[Opposite],
+    candidates: Candidates,
 ) -> tuple[DiffusionRun | None, str | None, str | None]:
     """Plan one diffusion image: the run, what must stop everything, and a note if left out."""
     path = Path(image.path)
-    name = _relative(settings, path)
+    name = relative(settings, path)
     entities = {
         entity: str(value)
         for entity, value in image.get_entities().items()
@@ -321,24 +326,17 @@ def _plan_run(
         for what, fact in (("phase-encoding direction", pe), ("readout time", readout))
         if fact.value is None
     }
-    route, reason, fault = "synth", "displacement estimated against the synthetic FA", None
-    opposite = None
     if settings.sdc == "none":
-        route, reason = "none", "--sdc none"
+        route = Route("none", "--sdc none")
     elif missing:
-        route, reason = "none", f"cannot be corrected without {' and '.join(missing)}"
-        if settings.sdc_on_failure == "error":
-            where = sidecar or path.with_name(f"{path.name.split('.')[0]}.json")
-            fault = _metadata_fault(name, _relative(settings, where), missing.values())
-    elif settings.sdc != "synth":
-        opposite = choose_opposite(path, pe.value, metadata, candidates)
-        if opposite:
-            route = "reverse-pe"
-            reason = f"{_relative(settings, opposite.path)} has the opposite phase encoding"
-        elif settings.sdc == "reverse-pe":
-            route, reason = "none", f"no image with phase encoding opposite to {pe.value}"
-            if settings.sdc_on_failure == "error":
-                fault = f"{name}: {reason}. {_OPPOSITE_REMEDY}"
+        where = sidecar or path.with_name(f"{path.name.split('.')[0]}.json")
+        route = Route(
+            "none",
+            f"cannot be corrected without {' and '.join(missing)}",
+            fault=_metadata_fault(name, relative(settings, where), missing.values()),
+        )
+    else:
+        route = choose_route(settings, path, pe.value, metadata, candidates)
     run = DiffusionRun(
         path=path,
         bval=bval,
@@ -349,11 +347,9 @@ def _plan_run(
         pe_source=pe.source,
         readout_time=readout.value,
         readout_source=readout.source,
-        route=route,
-        reason=reason,
-        opposite=opposite,
+        correction=route,
     )
-    return run, fault, None
+    return run, route.fault if settings.sdc_on_failure == "error" else None, None
 
 
 def _metadata_fault(name: str, sidecar: str, missing: Iterable[Fact]) -> str:
@@ -389,9 +385,3 @@ def _gradient_fault(path: Path, bval: Path | None, bvec: Path | None) -> str | N
 
 def _weighted_volumes(bval: Path) -> int:
     return sum(float(value) > WEIGHTED_ABOVE for value in bval.read_text().split())
-
-
-def _relative(settings: Settings, path: str | Path) -> str:
-    path = Path(path)
-    inside = settings.bids_dir in path.parents
-    return path.relative_to(settings.bids_dir).as_posix() if inside else str(path)

@@ -213,6 +213,13 @@ def nearest(layout: BIDSLayout, image: BIDSFile, extension: str) -> Path | None:
     return None if path is None else Path(path)
 
 
+def relative(settings: Settings, path: str | Path) -> str:
+    """Name of a file relative to the dataset, or all of it where it lies elsewhere."""
+    path = Path(path)
+    inside = settings.bids_dir in path.parents
+    return path.relative_to(settings.bids_dir).as_posix() if inside else str(path)
+
+
 def _query_value(value: Any) -> Any:
     from bids.layout import Query
 

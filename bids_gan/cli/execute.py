@@ -12,6 +12,7 @@ from bids_gan.bids.outputs import missing_outputs
 from bids_gan.bids.plan import Plan, SessionPlan
 from bids_gan.cli.progress import Progress
 from bids_gan.errors import BidsGanError, DataError, ProcessingError, UsageError
+from bids_gan.reports import times
 from bids_gan.reports.crashes import Crash, read_crashes
 from bids_gan.reports.outcome import read_outcome
 from bids_gan.settings import Settings
@@ -94,6 +95,7 @@ def run_workflow(workflow: Workflow, plan: Plan, settings: Settings) -> None:
         {session.workflow_name: session.label for session in plan.sessions},
         _count_steps(workflow),
         verbose=settings.verbose > 0,
+        times=settings.log_dir / times.NAME,
     )
     runner = _runner(settings, progress)
     # Nipype collects garbage whenever it looks for finished steps: what is loaded by now is none,

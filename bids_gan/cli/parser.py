@@ -129,8 +129,8 @@ def _task_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--sdc",
         choices=CHOICES["sdc"],
-        help="distortion correction: the best route that the data allow (auto), with an "
-        "image of opposite phase encoding (reverse-pe), with the "
+        help="distortion correction: the best route that the data allow (auto), with a measured "
+        "field map (measured), with an image of opposite phase encoding (reverse-pe), with the "
         f"synthetic FA (synth), or none {_default('sdc')}",
     )
     add(

@@ -1,12 +1,13 @@
-"""One line on the terminal for each finished step."""
+"""One line on the terminal, and one in a table of times, for each finished step."""
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from bids_gan.reports.times import add_time, elapsed, step_in_words
 
 
 class Progress:
@@ -21,12 +22,21 @@ class Progress:
         Number of steps to expect.
     verbose
         Also print when a step starts.
+    times
+        File that receives the times, see `bids_gan.reports.times`.
     """
 
-    def __init__(self, people: Mapping[str, str], total: int, verbose: bool = False):
+    def __init__(
+        self,
+        people: Mapping[str, str],
+        total: int,
+        verbose: bool = False,
+        times: Path | None = None,
+    ):
         self.people = dict(people)
         self.total = total
         self.verbose = verbose
+        self.times = times
         self.done = 0
         self.start = time.time()
         self.started: dict[str, float] = {}
@@ -48,7 +58,10 @@ class Progress:
             return ": FAILED"
         if self._reused(node):
             return " (done in an earlier run)"
-        seconds = time.time() - self.started.get(node.fullname, time.time())
+        now = time.time()
+        seconds = now - self.started.get(node.fullname, now)
+        if self.times is not None:
+            add_time(self.times, node.fullname, seconds)
         return f" ({seconds:.0f} s)" if seconds >= 1 else ""
 
     def _reused(self, node: Any) -> bool:
@@ -60,19 +73,8 @@ class Progress:
         """``top.sub_01_wf.dwi_wf.fit_tensor`` becomes ``sub-01: dwi, fit tensor``."""
         parts = node.fullname.split(".")[1:]
         person = self.people.get(parts[0]) if len(parts) > 1 else None
-        steps = [re.sub(r"_wf$", "", part).replace("_", " ") for part in parts[bool(person) :]]
-        return (f"{person}: " if person else "") + ", ".join(steps)
+        step = step_in_words(".".join(parts[bool(person) :]))
+        return f"{person}: {step}" if person else step
 
     def _print(self, count: str, text: str) -> None:
         print(f"{count:>9} {elapsed(time.time() - self.start):>7}  {text}", flush=True)
-
-
-def elapsed(seconds: float) -> str:
-    """Duration as ``m:ss`` or ``h:mm:ss``.
-
-    >>> elapsed(65), elapsed(3600)
-    ('1:05', '1:00:00')
-    """
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from bids_gan.cli.environment import prepare_environment
 from bids_gan.cli.parser import parse_settings
-from bids_gan.cli.progress import elapsed
 from bids_gan.errors import (
     BidsGanError,
     DataError,
@@ -24,6 +23,7 @@ from bids_gan.errors import (
     UsageError,
     explain,
 )
+from bids_gan.reports.times import elapsed
 from bids_gan.settings import Settings
 
 if TYPE_CHECKING:

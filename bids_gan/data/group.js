@@ -1,6 +1,11 @@
 "use strict";
 const body = document.querySelector("tbody");
 const rows = [...body.rows]; // in the order of the file, whatever the table is sorted by
+const more = document.getElementById("more");
+const AT_ONCE = Number(more.dataset.rows); // laying out thousands of rows takes seconds
+let sorted = rows; // in the order of the table
+let fits = rows.map(() => true); // by the filter, in the order of the file
+let limit = AT_ONCE;
 const texts = rows.map((row) => row.textContent.toLowerCase());
 const headings = [...document.querySelectorAll("th")];
 const plots = [...document.querySelectorAll("svg")];
@@ -8,6 +13,15 @@ const points = JSON.parse(document.getElementById("points").textContent);
 const tip = document.getElementById("tip");
 const order = new Intl.Collator("en", { numeric: true });
 const REACH = 12; // pixels between the pointer and a point that still counts as hit
+
+// the first rows of the table that fit; the others wait
+function show() {
+  const wanted = new Set(rows.filter((_, n) => fits[n]));
+  let count = 0;
+  for (const row of sorted) row.hidden = !wanted.has(row) || ++count > limit;
+  more.hidden = wanted.size <= limit;
+  more.textContent = `${Math.min(AT_ONCE, wanted.size - limit)} more rows, ${limit} of ${wanted.size} are here`;
+}
 
 // numbers by value, texts by letters with numbers inside, n/a always last
 function compare(a, b, up) {
@@ -21,7 +35,9 @@ headings.forEach((heading, column) => heading.addEventListener("click", () => {
   headings.forEach((other) => other.removeAttribute("aria-sort"));
   heading.setAttribute("aria-sort", up > 0 ? "ascending" : "descending");
   const keys = new Map(rows.map((row) => [row, row.cells[column].textContent]));
-  body.append(...[...rows].sort((a, b) => compare(keys.get(a), keys.get(b), up)));
+  sorted = [...rows].sort((a, b) => compare(keys.get(a), keys.get(b), up));
+  show();
+  body.append(...sorted);
 }));
 
 const draw = (some) => some.map(([x, y]) => `M${x} ${y}h0`).join("");
@@ -29,15 +45,15 @@ const draw = (some) => some.map(([x, y]) => `M${x} ${y}h0`).join("");
 function filter() {
   const words = document.getElementById("words").value.toLowerCase().split(/\s+/);
   const flagged = document.getElementById("flagged").checked;
-  rows.forEach((row, n) => {
-    row.hidden = !words.every((word) => texts[n].includes(word))
-      || (flagged && !row.querySelector(".high, .low"));
-  });
-  const shown = rows.filter((row) => !row.hidden).length;
-  document.getElementById("count").value = `${shown} of ${rows.length} runs shown`;
+  fits = rows.map((row, n) => words.every((word) => texts[n].includes(word))
+    && !(flagged && !row.querySelector(".high, .low")));
+  limit = AT_ONCE;
+  show();
+  const count = fits.filter(Boolean).length;
+  document.getElementById("count").value = `${count} of ${rows.length} rows fit`;
   plots.forEach((plot, n) => {
     const [usual, far] = plot.querySelectorAll(".points");
-    const seen = points[n].filter(([, , row]) => !rows[row].hidden);
+    const seen = points[n].filter(([, , row]) => fits[row]);
     usual.setAttribute("d", draw(seen.filter((point) => !point[3])));
     far.setAttribute("d", draw(seen.filter((point) => point[3])));
   });
@@ -49,7 +65,7 @@ function nearest(plot, { clientX, clientY }) {
   let best = null;
   let least = REACH;
   for (const [x, y, row] of points[plots.indexOf(plot)]) {
-    if (rows[row].hidden) continue;
+    if (!fits[row]) continue;
     const dx = x * toScreen.a + toScreen.e - clientX;
     const dy = y * toScreen.d + toScreen.f - clientY;
     const distance = Math.hypot(dx, dy);
@@ -75,7 +91,8 @@ plots.forEach((plot) => {
     tip.hidden = row === null;
     choose(row);
     if (row === null) return;
-    tip.textContent = rows[row].cells[2].textContent;
+    const [person, session, run] = [...rows[row].cells].map((cell) => cell.textContent);
+    tip.textContent = [run, `${person} ${session}`, person].find((name) => !name.includes("n/a"));
     tip.style.left = `min(${event.clientX + 12}px, calc(100vw - ${tip.offsetWidth + 8}px))`;
     tip.style.top = `${event.clientY + 16}px`;
   });
@@ -85,10 +102,14 @@ plots.forEach((plot) => {
     if (row === null) return;
     const report = rows[row].querySelector("a");
     if (report) report.click();
-    else rows[row].scrollIntoView({ block: "center" });
+    else {
+      rows[row].hidden = false;
+      rows[row].scrollIntoView({ block: "center" });
+    }
   });
 });
 
+more.addEventListener("click", () => { limit += AT_ONCE; show(); });
 document.querySelector(".filter").addEventListener("input", filter);
 document.querySelector(".filter").addEventListener("submit", (event) => event.preventDefault());
 filter();

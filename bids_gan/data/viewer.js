@@ -75,6 +75,14 @@ function exchange() {
   drawAll();
 }
 
+// over both images, or away
+function toggleField() {
+  const field = volumes.findIndex(({ colours }) => colours === "field");
+  if (field < 0) return;
+  overlay.value = volumes[overlay.value]?.colours === "field" ? "" : field;
+  drawAll();
+}
+
 function setOpacity() {
   for (const { nv } of panes) if (nv.volumes.length > 1) nv.setOpacity(1, Number(opacity.value));
 }
@@ -88,9 +96,10 @@ function describe(pane, { mm, values }) {
 
 function pressed(event) {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
+  const toggle = { b: exchange, f: toggleField }[event.key.toLowerCase()];
   const change = { "+": 0.05, "-": -0.05, "−": -0.05 }[event.key];
   const pane = panes.find(({ canvas }) => canvas === event.target);
-  if (event.key.toLowerCase() === "b" && event.target.tagName !== "SELECT") exchange();
+  if (toggle && event.target.tagName !== "SELECT") toggle();
   else if (change) {
     opacity.valueAsNumber += change;
     setOpacity();

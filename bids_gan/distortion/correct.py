@@ -7,12 +7,15 @@ from dataclasses import dataclass, field, replace
 import nibabel as nib
 import numpy as np
 
+from bids_gan.diffusion.mask import b0_mask
 from bids_gan.distortion.coregister import Brain, Coregistration, coregister
-from bids_gan.distortion.estimate import estimate_field
+from bids_gan.distortion.estimate import estimate_field, similarity
 from bids_gan.distortion.guides import correct_bias, t2_like
 from bids_gan.distortion.quality import GateThresholds, judge
 from bids_gan.distortion.types import EstimatorSettings, FieldEstimate, Guides, Measured
-from bids_gan.geometry import box_grid, resample
+from bids_gan.distortion.units import hz_to_voxels
+from bids_gan.distortion.unwarp import correct_series
+from bids_gan.geometry import box_grid, pe_axis_sign, resample, voxel_sizes
 
 _GUIDE_MM = 1.5
 _GUIDE_MARGIN_MM = 6.0
@@ -49,22 +52,11 @@ class Correction:
     synth_fa_dwi: np.ndarray
 
 
-def estimate_correction(
-    *,
-    t1w: nib.Nifti1Image,
-    brain_mask: nib.Nifti1Image,
-    tissue: nib.Nifti1Image,
-    synth_fa: nib.Nifti1Image,
-    b0: nib.Nifti1Image,
-    b0_mask: np.ndarray,
-    fa: np.ndarray,
-    pe_direction: str,
-    readout_time: float,
-    settings: CorrectionSettings | None = None,
-) -> Correction:
-    """Estimate and judge the susceptibility correction of one diffusion run.
+@dataclass(frozen=True)
+class RunImages:
+    """What a diffusion run is corrected from.
 
-    Parameters
+    Attributes
     ----------
     t1w, brain_mask, tissue, synth_fa : 3D images
         Bias-corrected T1w, its brain mask, tissue labels (1 CSF, 2 grey, 3 white) and the
@@ -73,6 +65,86 @@ def estimate_correction(
         b=0 reference, distorted.
     b0_mask, fa : (I, J, K) array
         Brain mask and FA on the grid of `b0`, distorted.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ or a mask is empty.
+    """
+
+    t1w: nib.Nifti1Image
+    brain_mask: nib.Nifti1Image
+    tissue: nib.Nifti1Image
+    synth_fa: nib.Nifti1Image
+    b0: nib.Nifti1Image
+    b0_mask: np.ndarray
+    fa: np.ndarray
+
+    def __post_init__(self):
+        for name in ("brain_mask", "tissue", "synth_fa"):
+            shape = getattr(self, name).shape
+            if shape != self.t1w.shape:
+                raise ValueError(f"{name} has shape {shape}, the T1w {self.t1w.shape}")
+        for name in ("b0_mask", "fa"):
+            shape = getattr(self, name).shape
+            if shape != self.b0.shape:
+                raise ValueError(f"{name} has shape {shape}, the b=0 reference {self.b0.shape}")
+        if not np.any(self.b0_mask) or not np.any(np.asarray(self.brain_mask.dataobj)):
+            raise ValueError("a brain mask is empty")
+
+    def corrected(self, hz: np.ndarray, pe_direction: str, readout_time: float) -> RunImages:
+        """The same with b=0 reference, its mask and FA corrected by a field."""
+        scan = (hz, pe_direction, readout_time)
+        b0 = correct_series(self.b0, *scan)
+        fa = correct_series(nib.Nifti1Image(self.fa, b0.affine), *scan, modulate=False)
+        mask = b0_mask(np.asarray(b0.dataobj), b0.affine)
+        return replace(self, b0=b0, b0_mask=mask, fa=np.asarray(fa.dataobj))
+
+    def brain_on_b0(self, dwi_to_t1w: np.ndarray) -> np.ndarray:
+        """Brain (I, J, K) of the T1w on the diffusion grid, through a pull matrix."""
+        brain = (np.asarray(self.brain_mask.dataobj) > 0).astype(np.float32)
+        grid = (self.b0.shape[:3], self.b0.affine)
+        there = resample(brain, self.t1w.affine, *grid, target_to_source=dwi_to_t1w)
+        return there > 0.5
+
+    def guides(self) -> tuple[Guides, Brain]:
+        """Guide images and T1w on a grid just fine enough, around the brain."""
+        mask = np.asarray(self.brain_mask.dataobj) > 0
+        intensity = np.asarray(self.t1w.dataobj, np.float32)
+        shape, affine = box_grid(mask, self.t1w.affine, _GUIDE_MM, _GUIDE_MARGIN_MM)
+
+        def coarse(data):
+            return resample(data, self.t1w.affine, shape, affine)
+
+        t2 = coarse(t2_like(intensity, mask, np.asarray(self.tissue.dataobj)))
+        fa = coarse(np.where(mask, np.asarray(self.synth_fa.dataobj, np.float32), 0))
+        inside = coarse(mask.astype(np.float32)) > 0.5
+        anatomy = coarse(np.where(mask, intensity, 0))
+        return Guides(fa, t2, inside, affine), Brain(anatomy, inside, affine)
+
+    def measured(self, pe_direction: str, readout_time: float) -> Measured:
+        """Diffusion images as the estimator takes them."""
+        mask = np.asarray(self.b0_mask) > 0
+        return Measured(
+            b0=correct_bias(np.asarray(self.b0.dataobj, np.float32), mask, self.b0.affine),
+            fa=np.where(mask, np.nan_to_num(self.fa), 0).astype(np.float32),
+            affine=self.b0.affine,
+            pe_direction=pe_direction,
+            readout_time=readout_time,
+        )
+
+
+def estimate_correction(
+    images: RunImages,
+    pe_direction: str,
+    readout_time: float,
+    settings: CorrectionSettings | None = None,
+) -> Correction:
+    """Estimate and judge the susceptibility correction of one diffusion run.
+
+    Parameters
+    ----------
+    images : RunImages
     pe_direction, readout_time
         BIDS ``PhaseEncodingDirection`` and ``TotalReadoutTime`` in seconds.
     settings : CorrectionSettings, optional
@@ -84,14 +156,15 @@ def estimate_correction(
     Raises
     ------
     ValueError
-        If shapes differ, a mask is empty or the readout time is not positive.
+        If the readout time is not positive.
     """
+    if not readout_time > 0:
+        raise ValueError(f"readout time {readout_time} s is not positive")
     settings = settings or CorrectionSettings()
-    b0_mask = np.asarray(b0_mask) > 0
-    _check(t1w, brain_mask, tissue, synth_fa, b0, b0_mask, fa, readout_time)
-    guides, anatomy = _prepare_guides(t1w, brain_mask, tissue, synth_fa)
-    measured = _measured(b0, b0_mask, fa, pe_direction, readout_time)
-    coregistration, estimate = _best_fit(measured, b0_mask, guides, anatomy, settings.estimator)
+    guides, anatomy = images.guides()
+    measured = images.measured(pe_direction, readout_time)
+    mask = np.asarray(images.b0_mask) > 0
+    coregistration, estimate = _best_fit(measured, mask, guides, anatomy, settings.estimator)
     return Correction(
         estimate=estimate,
         coregistration=coregistration,
@@ -99,32 +172,21 @@ def estimate_correction(
             measured, guides, coregistration, estimate, settings.estimator, settings.gate
         ),
         synth_fa_dwi=resample(
-            np.asarray(synth_fa.dataobj, np.float32),
-            synth_fa.affine,
-            b0.shape[:3],
-            b0.affine,
+            np.asarray(images.synth_fa.dataobj, np.float32),
+            images.synth_fa.affine,
+            images.b0.shape[:3],
+            images.b0.affine,
             target_to_source=estimate.dwi_to_t1w,
         ),
     )
 
 
-def align(
-    *,
-    t1w: nib.Nifti1Image,
-    brain_mask: nib.Nifti1Image,
-    tissue: nib.Nifti1Image,
-    synth_fa: nib.Nifti1Image,
-    b0: nib.Nifti1Image,
-    b0_mask: np.ndarray,
-    fa: np.ndarray,
-    settings: EstimatorSettings | None = None,
-) -> np.ndarray:
+def align(images: RunImages, settings: EstimatorSettings | None = None) -> np.ndarray:
     """Rigid alignment of diffusion images whose distortion is corrected, or is left.
 
     Parameters
     ----------
-    t1w, brain_mask, tissue, synth_fa, b0, b0_mask, fa
-        As for :func:`estimate_correction`.
+    images : RunImages
     settings : EstimatorSettings, optional
 
     Returns
@@ -132,24 +194,44 @@ def align(
     (4, 4) array
         Pull matrix from diffusion world to T1w world.
     """
-    b0_mask = np.asarray(b0_mask) > 0
-    _check(t1w, brain_mask, tissue, synth_fa, b0, b0_mask, fa, 1.0)
-    guides, anatomy = _prepare_guides(t1w, brain_mask, tissue, synth_fa)
+    guides, anatomy = images.guides()
     settings = settings or EstimatorSettings()
     levels = tuple(level for level in settings.levels if level.rigid)
     settings = replace(settings, levels=levels, rate_field=0.0)  # the pose alone moves
-    measured = _measured(b0, b0_mask, fa, "j", 1.0)  # no field, no direction
-    return _best_fit(measured, b0_mask, guides, anatomy, settings)[1].dwi_to_t1w
+    measured = images.measured("j", 1.0)  # no field, no direction
+    mask = np.asarray(images.b0_mask) > 0
+    return _best_fit(measured, mask, guides, anatomy, settings)[1].dwi_to_t1w
 
 
-def _measured(b0, b0_mask, fa, pe_direction: str, readout_time: float) -> Measured:
-    return Measured(
-        b0=correct_bias(np.asarray(b0.dataobj, np.float32), b0_mask, b0.affine),
-        fa=np.where(b0_mask, np.nan_to_num(fa), 0).astype(np.float32),
-        affine=b0.affine,
-        pe_direction=pe_direction,
-        readout_time=readout_time,
-    )
+def agreement_gain(
+    images: RunImages,
+    hz: np.ndarray,
+    dwi_to_t1w: np.ndarray,
+    pe_direction: str,
+    readout_time: float,
+) -> dict[str, float]:
+    """How much better the images agree with the T1w under a field that was not fitted to them.
+
+    Parameters
+    ----------
+    images : RunImages
+    hz : (I, J, K) array
+        Field on the diffusion grid.
+    dwi_to_t1w : (4, 4) array
+        Pull matrix from diffusion world to T1w world.
+    pe_direction, readout_time
+        BIDS ``PhaseEncodingDirection`` and ``TotalReadoutTime`` in seconds.
+
+    Returns
+    -------
+    dict
+        ``"b0"`` and ``"fa"``: difference of the mean local correlation, positive is better.
+    """
+    axis, _ = pe_axis_sign(pe_direction)
+    mm = hz_to_voxels(hz, pe_direction, readout_time) * voxel_sizes(images.b0.affine)[axis]
+    scene = (images.measured(pe_direction, readout_time), images.guides()[0], dwi_to_t1w)
+    before, after = similarity(*scene, np.zeros_like(mm)), similarity(*scene, mm)
+    return {name: after[name] - before[name] for name in after}
 
 
 def _best_fit(
@@ -180,32 +262,3 @@ def _alignments(found: Coregistration) -> list[Coregistration]:
         overlap=found.header_overlap,
     )
     return [found, headers]
-
-
-def _prepare_guides(t1w, brain_mask, tissue, synth_fa) -> tuple[Guides, Brain]:
-    """Guide images and T1w on a grid just fine enough, around the brain."""
-    mask = np.asarray(brain_mask.dataobj) > 0
-    intensity = np.asarray(t1w.dataobj, np.float32)
-    shape, affine = box_grid(mask, t1w.affine, _GUIDE_MM, _GUIDE_MARGIN_MM)
-
-    def coarse(data):
-        return resample(data, t1w.affine, shape, affine)
-
-    t2 = coarse(t2_like(intensity, mask, np.asarray(tissue.dataobj)))
-    fa = coarse(np.where(mask, np.asarray(synth_fa.dataobj, np.float32), 0))
-    inside = coarse(mask.astype(np.float32)) > 0.5
-    anatomy = coarse(np.where(mask, intensity, 0))
-    return Guides(fa, t2, inside, affine), Brain(anatomy, inside, affine)
-
-
-def _check(t1w, brain_mask, tissue, synth_fa, b0, b0_mask, fa, readout_time) -> None:
-    for name, img in (("brain_mask", brain_mask), ("tissue", tissue), ("synth_fa", synth_fa)):
-        if img.shape != t1w.shape:
-            raise ValueError(f"{name} has shape {img.shape}, the T1w {t1w.shape}")
-    for name, data in (("b0_mask", b0_mask), ("fa", fa)):
-        if data.shape != b0.shape:
-            raise ValueError(f"{name} has shape {data.shape}, the b=0 reference {b0.shape}")
-    if not b0_mask.any() or not np.any(np.asarray(brain_mask.dataobj)):
-        raise ValueError("a brain mask is empty")
-    if not readout_time > 0:
-        raise ValueError(f"readout time {readout_time} s is not positive")

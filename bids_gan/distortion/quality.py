@@ -77,31 +77,50 @@ def judge(
     numbers = {
         **_field_numbers(measured, estimate),
         **_rigid_numbers(coregistration, estimate),
-        **held_out_gains(measured, guides, estimate.dwi_to_t1w, settings),
+        **held_out(measured, guides, estimate.dwi_to_t1w, settings),
     }
     reasons = _reasons(numbers, limits)
     return {"accepted": not reasons, "reasons": reasons, **numbers}
 
 
-def held_out_gains(
+def held_out(
     measured: Measured,
     guides: Guides,
     dwi_to_t1w: np.ndarray,
     settings: EstimatorSettings | None = None,
 ) -> dict[str, float]:
-    """Gain of b=0 under a field from FA alone, and of FA under a field from b=0 alone."""
+    """What a field from FA alone does to b=0, one from b=0 alone to FA, and how they differ.
+
+    Returns
+    -------
+    dict
+        ``held_out_<image>_before``, ``_after`` and ``_gain`` (local correlation with the guide),
+        and ``displacement_spread_mm``.
+
+    Notes
+    -----
+    The error of a mean of two independent estimates has half the standard deviation of their
+    difference. So ``displacement_spread_mm``, half the root mean square difference of the two
+    fields in the brain, has the size of the error that is to be expected. What both fields share
+    is not in it: a shift of the whole head along phase encoding, details that neither resolves.
+    It is one number, because *where* they differ does not say where the error lies.
+    """
     settings = settings or EstimatorSettings()
     cheap = replace(settings, levels=settings.levels[:-1], refine_rigid=False)
     before = similarity(measured, guides, dwi_to_t1w, np.zeros(measured.b0.shape))
-    gains = {}
+    numbers, fits = {}, []
     for name, weights in (
         ("b0", {"weight_fa": 1.0, "weight_b0": 0.0}),
         ("fa", {"weight_fa": 0.0, "weight_b0": 1.0}),
     ):
         fit = estimate_field(measured, guides, dwi_to_t1w, replace(cheap, **weights))
         after = similarity(measured, guides, dwi_to_t1w, fit.displacement_mm)
-        gains[f"held_out_{name}_gain"] = after[name] - before[name]
-    return gains
+        numbers[f"held_out_{name}_before"] = before[name]
+        numbers[f"held_out_{name}_after"] = after[name]
+        numbers[f"held_out_{name}_gain"] = after[name] - before[name]
+        fits.append(fit)
+    difference = (fits[0].displacement_mm - fits[1].displacement_mm)[fits[0].mask]
+    return numbers | {"displacement_spread_mm": float(np.sqrt(np.mean(difference**2)) / 2)}
 
 
 def _field_numbers(measured: Measured, estimate: FieldEstimate) -> dict[str, float]:
@@ -120,6 +139,7 @@ def field_numbers(
         "jacobian_min": float(inside.min()),
         "jacobian_steep_share": float((inside < 0.5).mean()),
         "displacement_median_mm": float(np.median(displacement)),
+        "displacement_p95_mm": float(np.percentile(displacement, 95)),
         "displacement_p99_mm": float(np.percentile(displacement, 99)),
     }
 

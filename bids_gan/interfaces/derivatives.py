@@ -113,6 +113,7 @@ class _SaveRunInput(_SaveInput):
     fa_uncorrected = File(exists=True, mandatory=True)
     fa_t1w = File(exists=True, mandatory=True)
     s0 = File(exists=True, mandatory=True)
+    reference = File(exists=True, mandatory=True, desc="b=0 before correction")
     dwiref = File(exists=True, mandatory=True)
     brain_mask = File(exists=True, mandatory=True)
     synth_fa = File(exists=True, mandatory=True)
@@ -141,6 +142,7 @@ class SaveRun(_Save):
         if "T1w" in inputs.settings.output_spaces:
             self._image("fa_t1w", entities, inputs.fa_t1w, both)
         self._image("s0", entities, inputs.s0, sources)
+        self._image("dwiref_uncorrected", entities, inputs.reference, own)
         self._image("dwiref", entities, inputs.dwiref, sources)
         self._image("brain_mask_dwi", entities, inputs.brain_mask, both)
         self._image("synth_fa_dwi", entities, inputs.synth_fa, both, **model)
@@ -162,15 +164,13 @@ class SaveRun(_Save):
         distinct = (entities.get(k, "") for k in ("acquisition", "direction"))
         name, route = FIELD_FROM[run.route] + "".join(distinct), {"route": run.route}
         made_by = {}
-        if run.opposite:
-            sources = [*sources, run.opposite.path]
-        else:
+        if run.route == "synth":
             made_by = {"Model": model["Model"], "WeightsSHA256": model["WeightsSHA256"]}
         self._image(
             key,
             entities,
             inputs.field,
-            sources,
+            [*sources, *run.correction.sources],
             route,
             B0FieldIdentifier=name,
             PhaseEncodingDirection=run.pe_direction,
@@ -204,18 +204,41 @@ class SaveRun(_Save):
         return numbers
 
 
-class _SaveViewerInput(_SaveInput):
-    saved = traits.List(traits.Str, mandatory=True, desc="files written, which the page shows")
+class _ShowSavedInput(_SaveInput):
+    saved = traits.List(traits.Str, mandatory=True, desc="files written, which are shown")
 
 
 class SaveViewer(_Save):
     """The page with the volumes of a session."""
 
-    input_spec = _SaveViewerInput
+    input_spec = _ShowSavedInput
 
     def _run_interface(self, runtime):
         from bids_gan.reports.viewer import write_viewer
 
         path = write_viewer(self.inputs.settings, self.inputs.session)
         self._results["saved"] = [str(path)] if path else []
+        return runtime
+
+
+class SaveFieldDifferences(_Save):
+    """Figures of the differences between the fields of the runs of a session."""
+
+    input_spec = _ShowSavedInput
+
+    def _run_interface(self, runtime):
+        from bids_gan.bids.outputs import output_path
+        from bids_gan.reports.comparison import compare_fields
+        from bids_gan.reports.figures import plot_field
+
+        out, session = self.inputs.settings.output_dir, self.inputs.session
+        self._results["saved"] = []
+        for run in session.dwi:
+            if found := compare_fields(out, session, run):
+                background = nib.load(out / output_path("dwiref", run.entities))
+                path = Path(runtime.cwd) / f"{run.label}.svg"
+                name = f"field minus that of {found.other}"
+                plot_field(found.hz, background, found.mask, found.mm_per_hz, path, name=name)
+                names = {"what": "fielddifference", "suffix": "dwi"}
+                self._plain("figure_run", run.entities, path, **names)
         return runtime

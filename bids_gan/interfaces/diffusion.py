@@ -65,8 +65,7 @@ class _EstimateCorrectionInput(BaseInterfaceInputSpec):
     fa = File(exists=True, mandatory=True, desc="measured FA, distorted")
     anatomy = File(exists=True, mandatory=True, desc="prepared anatomy")
     synthetic_fa = File(exists=True, mandatory=True, desc="synthetic FA, any grid")
-    route = traits.Enum("synth", "reverse-pe", "none", mandatory=True, desc="how to correct")
-    opposite = traits.Any(desc="bids_gan.bids.opposite.Opposite of route reverse-pe")
+    correction = traits.Any(mandatory=True, desc="bids_gan.bids.route.Route")
     pe_direction = traits.Either(None, traits.Str, desc="BIDS PhaseEncodingDirection")
     readout_time = traits.Either(None, traits.Float, desc="TotalReadoutTime, s")
 
@@ -86,17 +85,23 @@ class EstimateCorrection(SimpleInterface):
     def _run_interface(self, runtime):
         from bids_gan.anatomy.storage import load_anatomy
         from bids_gan.diffusion.mask import b0_mask
+        from bids_gan.distortion.correct import RunImages
 
         folder, inputs = Path(runtime.cwd), self.inputs
         reference = nib.load(inputs.reference)
-        images = {
+        images = RunImages(
             **self._anatomical(load_anatomy(Path(inputs.anatomy))),
-            "b0": reference,
-            "b0_mask": b0_mask(np.asarray(reference.dataobj), reference.affine),
-            "fa": np.asarray(nib.load(inputs.fa).dataobj),
+            b0=reference,
+            b0_mask=b0_mask(np.asarray(reference.dataobj), reference.affine),
+            fa=np.asarray(nib.load(inputs.fa).dataobj),
+        )
+        estimate = {
+            "measured": self._from_measurement,
+            "reverse-pe": self._from_pair,
+            "synth": self._from_synthetic_fa,
+            "none": self._no_field,
         }
-        estimate = {"synth": self._from_synthetic_fa, "reverse-pe": self._from_pair}
-        field, pull, quality = estimate.get(inputs.route, self._no_field)(images)
+        field, pull, quality = estimate[inputs.correction.name](images)
         self._results["field"] = _save(folder / "field.nii", field, reference.affine)
         np.savetxt(folder / "dwi_to_t1w.txt", pull)
         self._results["dwi_to_t1w"] = str(folder / "dwi_to_t1w.txt")
@@ -120,9 +125,7 @@ class EstimateCorrection(SimpleInterface):
         from bids_gan.distortion.correct import estimate_correction
 
         correction = estimate_correction(
-            **images,
-            pe_direction=self.inputs.pe_direction,
-            readout_time=self.inputs.readout_time,
+            images, self.inputs.pe_direction, self.inputs.readout_time
         )
         found = correction.coregistration
         moved = {
@@ -132,39 +135,47 @@ class EstimateCorrection(SimpleInterface):
         estimate = correction.estimate
         return estimate.hz, estimate.dwi_to_t1w, {**correction.quality, **moved}
 
+    def _from_measurement(self, images):
+        from bids_gan.distortion.measured import correct_by_measurement
+        from bids_gan.distortion.measurement import load_measurement
+
+        inputs, field = self.inputs, self.inputs.correction.measured
+        measurement = load_measurement(field.paths, field.magnitude, field.echo_times, field.units)
+        found = correct_by_measurement(
+            measurement, images, inputs.pe_direction, inputs.readout_time
+        )
+        return found.hz, found.dwi_to_t1w, {**found.quality, **_moved(found.dwi_to_t1w, images)}
+
     def _from_pair(self, images):
-        from bids_gan.diffusion.mask import b0_mask
         from bids_gan.diffusion.reference import load_b0
         from bids_gan.distortion.opposite import Recorded, correct_by_pair
-        from bids_gan.distortion.unwarp import correct_series
 
-        inputs, other = self.inputs, self.inputs.opposite
+        inputs, other = self.inputs, self.inputs.correction.opposite
         scan = (inputs.pe_direction, inputs.readout_time)
         found = correct_by_pair(
-            Recorded(images["b0"], *scan),
+            Recorded(images.b0, *scan),
             Recorded(load_b0(other.path, other.bval), other.pe_direction, other.readout_time),
-            images["b0_mask"],
+            images.b0_mask,
         )
         if found.quality["accepted"]:
-            fa = nib.Nifti1Image(images["fa"], images["b0"].affine)
-            images |= {
-                "b0": found.corrected,
-                "b0_mask": b0_mask(np.asarray(found.corrected.dataobj), found.corrected.affine),
-                "fa": correct_series(fa, found.hz, *scan, modulate=False).get_fdata(),
-            }
+            images = images.corrected(found.hz, *scan)
         _, pull, rigid = self._no_field(images)
         return found.hz, pull, {**found.quality, **rigid}
 
     def _no_field(self, images):
-        from bids_gan.distortion.coregister import moved
         from bids_gan.distortion.correct import align
 
-        pull = align(**images)
-        b0, mask = images["b0"], images["b0_mask"]
-        centre = nib.affines.apply_affine(b0.affine, np.argwhere(mask).mean(axis=0))
-        degrees, mm = moved(pull, centre)
-        rigid = {"rigid_rotation_deg": degrees, "rigid_translation_mm": mm}
-        return np.zeros(mask.shape, np.float32), pull, rigid
+        pull = align(images)
+        return np.zeros(images.b0.shape, np.float32), pull, _moved(pull, images)
+
+
+def _moved(pull, images) -> dict[str, float]:
+    """Move between the diffusion images and the T1w, about the middle of the brain."""
+    from bids_gan.distortion.coregister import moved
+
+    centre = np.argwhere(images.b0_mask).mean(axis=0)
+    degrees, mm = moved(pull, nib.affines.apply_affine(images.b0.affine, centre))
+    return {"rigid_rotation_deg": degrees, "rigid_translation_mm": mm}
 
 
 class _ApplyCorrectionInput(BaseInterfaceInputSpec):

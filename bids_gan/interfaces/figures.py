@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nibabel as nib
@@ -22,6 +23,7 @@ class _FiguresOutput(TraitedSpec):
 class _DrawAnatomyInput(BaseInterfaceInputSpec):
     t1w = File(exists=True, mandatory=True, desc="T1w without bias field")
     brain_mask = File(exists=True, mandatory=True)
+    structures = File(exists=True, mandatory=True)
     white = File(exists=True, mandatory=True, desc="white-matter probability")
 
 
@@ -34,7 +36,8 @@ class DrawAnatomy(SimpleInterface):
     def _run_interface(self, runtime):
         from bids_gan.reports.figures import plot_anatomy
 
-        images = (nib.load(getattr(self.inputs, n)) for n in ("t1w", "brain_mask", "white"))
+        names = ("t1w", "brain_mask", "structures", "white")
+        images = (nib.load(getattr(self.inputs, name)) for name in names)
         path = plot_anatomy(*images, Path(runtime.cwd) / "anatomy.svg")
         self._results["figures"] = {"anatomy": str(path)}
         return runtime
@@ -78,6 +81,7 @@ class _DrawRunInput(BaseInterfaceInputSpec):
     brain_mask = File(exists=True, mandatory=True)
     motion = File(exists=True, mandatory=True, desc="see PrepareDiffusion")
     field = File(exists=True, mandatory=True, desc="field map in Hz, applied or withdrawn")
+    quality = File(exists=True, mandatory=True, desc="JSON: numbers of the quality gate")
     route = traits.Str(mandatory=True, desc="how the run was corrected; none draws no field")
     pe_direction = traits.Either(None, traits.Str)
     readout_time = traits.Either(None, traits.Float)
@@ -136,8 +140,10 @@ class DrawRun(SimpleInterface):
         scale = mm_per_hz(field.affine, inputs.pe_direction, inputs.readout_time)
         shift = nib.Nifti1Image(np.asarray(field.dataobj) * scale, field.affine)
         background = nib.load(inputs.dwiref)
+        error = json.loads(Path(inputs.quality).read_text()).get("displacement_spread_mm")
+        path = folder / "field.svg"
         return {
-            "fieldmap": plot_field(field, background, mask, scale, folder / "field.svg"),
+            "fieldmap": plot_field(field, background, mask, scale, path, error_mm=error),
             "displacement": plot_displacement(shift, mask, folder / "displacement.svg"),
         }
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from bids_gan.bids.plan import Plan, SessionPlan
     from bids_gan.settings import Settings
 
-PACKAGES = ("torch", "antspyx", "dipy", "nilearn", "nibabel", "numpy", "scipy", "nipype", "pybids")
+PACKAGES = (
+    "torch", "antspyx", "dipy", "nilearn", "nibabel", "numpy", "scipy", "scikit-image", "nipype",
+    "pybids",
+)  # fmt: skip
 
 
 def write_boilerplate(settings: Settings, plan: Plan) -> list[Path]:
@@ -144,6 +147,14 @@ def _diffusion(outcomes: list[Outcome]) -> str:
 
 #: route of a diffusion run -> how its field was estimated
 _ROUTES = {
+    "measured": (
+        "With a field map that was measured in the same session (phase being unwrapped "
+        "[@herraez2002unwrapping] as implemented in scikit-image [@vanderwalt2014skimage]), "
+        "susceptibility distortion was computed as a displacement along the phase-encoding axis "
+        "through the total readout time. The field was taken inside the brain, smoothed with "
+        "weights by the magnitude of the gradient echo, continued beyond the brain, and moved "
+        "with the head."
+    ),
     "reverse-pe": (
         "With an image of opposite phase encoding, susceptibility distortion was estimated as a "
         "displacement along the phase-encoding axis, together with the head's motion between the "

@@ -16,6 +16,8 @@ from bids_gan.bids.outputs import write_text
 from bids_gan.diffusion.rigid import rigid_parameters
 from bids_gan.reports.mosaic import (
     BRAIN_COLOUR,
+    DEEP_GREY_COLOUR,
+    GREY_MATTER_COLOUR,
     PLANES,
     WHITE_MATTER_COLOUR,
     Canvas,
@@ -42,14 +44,17 @@ TARGET_LIMITS = {"FA": FA_LIMITS, "CT": (-200.0, 1500.0)}
 def plot_anatomy(
     t1w: nib.Nifti1Image,
     brain_mask: nib.Nifti1Image,
+    structures: nib.Nifti1Image,
     white_matter: nib.Nifti1Image,
     out_file: str | os.PathLike,
 ) -> Path:
-    """T1w in three planes with the outlines of brain mask and white matter.
+    """T1w in three planes with the outlines of brain mask and tissues.
 
     Parameters
     ----------
     t1w, brain_mask : 3D image
+    structures : 3D image
+        Index in `bids_gan.anatomy.segment.STRUCTURES`.
     white_matter : 3D image
         Mask or probability; outlined at 0.5.
     out_file : path
@@ -60,17 +65,23 @@ def plot_anatomy(
     Path
         `out_file`, absolute.
     """
+    from bids_gan.anatomy.segment import CSF, STRUCTURES
+
     canvas = make_canvas(brain_mask)
     brain = canvas.read(brain_mask)
-    contours = (
-        (canvas.read(white_matter), WHITE_MATTER_COLOUR),
-        (brain, BRAIN_COLOUR),
-    )
+    labels = canvas.read(structures, order=0).round()
+    outlines = {
+        "brain mask": (brain, BRAIN_COLOUR),
+        "edge of grey matter to fluid": (labels > CSF, GREY_MATTER_COLOUR),
+        "deep grey matter": (labels == STRUCTURES.index("deep grey"), DEEP_GREY_COLOUR),
+        "white matter": (canvas.read(white_matter), WHITE_MATTER_COLOUR),
+    }
     data = canvas.read(t1w)
     limits = window(data, brain > 0.5)
+    contours = tuple(outlines.values())
     rows = [Row(data, axis, limits=limits, contours=contours) for axis in PLANES]
     fig = draw_rows(rows, canvas, footer_in=0.3)
-    add_legend(fig, [("brain mask", BRAIN_COLOUR), ("white matter", WHITE_MATTER_COLOUR)])
+    add_legend(fig, [(name, colour) for name, (_, colour) in outlines.items()])
     return _save(to_svg(fig), out_file)
 
 
@@ -179,6 +190,9 @@ def plot_field(
     brain_mask: nib.Nifti1Image,
     mm_per_hz: float,
     out_file: str | os.PathLike,
+    *,
+    name: str = "field",
+    error_mm: float | None = None,
 ) -> Path:
     """Field map over the b0 reference, with a scale in Hz and one in mm.
 
@@ -193,6 +207,10 @@ def plot_field(
         Displacement along the phase-encoding axis for each Hz: readout time x voxel size, with
         the sign of the phase-encoding direction.
     out_file : path
+    name : str
+        Text at the scale in Hz.
+    error_mm : float, optional
+        Error to be expected of the displacement, stated at the foot in both units.
     """
     from matplotlib import colormaps
     from matplotlib.colors import Normalize
@@ -207,11 +225,15 @@ def plot_field(
     opacity = FIELD_OPACITY * inside[..., None]
     blended = (1 - opacity) * grey + opacity * colours
     fig = draw_rows([Row(blended, axis) for axis in PLANES], canvas, footer_in=0.95)
-    _draw_field_bar(fig, reach, mm_per_hz)
+    _draw_field_bar(fig, reach, mm_per_hz, name)
+    if error_mm is not None and mm_per_hz:
+        hz = error_mm / abs(mm_per_hz)
+        text = f"expected error (whole brain): ± {hz:.2g} Hz, ± {error_mm:.2g} mm"
+        fig.text(0.99, 0.02, text, color="white", fontsize=9, ha="right")
     return _save(to_svg(fig), out_file)
 
 
-def _draw_field_bar(fig, reach: float, mm_per_hz: float) -> None:
+def _draw_field_bar(fig, reach: float, mm_per_hz: float, name: str) -> None:
     """Colour bar at the foot of the figure: Hz below, mm above."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -220,7 +242,7 @@ def _draw_field_bar(fig, reach: float, mm_per_hz: float) -> None:
     ax = fig.add_axes((0.3, 0.45 / height, 0.4, 0.12 / height))
     colours = ScalarMappable(Normalize(-reach, reach), FIELD_COLOURS)
     bar = fig.colorbar(colours, cax=ax, orientation="horizontal")
-    bar.set_label("field (Hz)", color="white", fontsize=9)
+    bar.set_label(f"{name} (Hz)", color="white", fontsize=9)
     bar.ax.tick_params(colors="white", labelsize=8)
     if mm_per_hz:
         top = ax.secondary_xaxis(

@@ -15,17 +15,20 @@ from bids_gan.reports.numbers import (
     describe,
     format_value,
     is_number,
+    read_anatomy,
     read_numbers,
     sort_names,
 )
 from bids_gan.reports.outcome import read_json
 from bids_gan.reports.outliers import THRESHOLD, robust_scores
 
-_SIDECAR = re.compile(r"(sub-([0-9A-Za-z+]+)(?:_ses-([0-9A-Za-z+]+))?.*)_desc-preproc_dwi\.json")
+_PERSON = r"(?P<person>sub-[0-9A-Za-z+]+)(?:_(?P<session>ses-[0-9A-Za-z+]+))?"
+_RUN = re.compile(rf"(?P<run>{_PERSON}.*)_desc-preproc_dwi\.json")
+_SYNTHETIC = re.compile(rf"{_PERSON}_space-T1w_desc-synth_FA\.json")
 _FIRST_COLUMNS = {
     "participant_id": "Person",
     "session_id": "Session",
-    "run": "Diffusion run: the name of its files up to desc-",
+    "run": "Diffusion run: the name of its files up to desc-; n/a for a session without one",
     "accepted": "Whether the quality gate accepted the distortion correction; n/a where none was "
     "estimated",
     "reasons": "What the quality gate objected to",
@@ -35,15 +38,16 @@ _FIRST_COLUMNS = {
 
 
 def write_group(output_dir: str | Path) -> None:
-    """Collect the quality numbers of every corrected diffusion run below a derivatives folder.
+    """Collect the quality numbers of everybody below a derivatives folder.
 
-    Writes ``group_desc-sdc_qc.tsv``, its dictionary ``.json`` and ``group.html``; a dataset
-    without any diffusion run gets an empty table.
+    Writes ``group_desc-sdc_qc.tsv``, its dictionary ``.json`` and ``group.html``, with a line for
+    each diffusion run and for each session that has a T1w only.
 
     Parameters
     ----------
     output_dir : path
-        Folder with ``sub-*/[ses-*/]dwi/*_desc-preproc_dwi.json``.
+        Folder with ``sub-*/[ses-*/]dwi/*_desc-preproc_dwi.json`` and
+        ``*_space-T1w_desc-synth_FA.json``.
     """
     output_dir = Path(output_dir)
     rows, unreadable = _collect(output_dir)
@@ -68,24 +72,40 @@ def _scores(name: str, rows: list[dict[str, Any]]) -> Iterator[tuple[int, float]
 
 
 def _collect(output_dir: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """One row for each diffusion run, in the order of file names, and files that are no JSON."""
-    rows, unreadable = [], []
-    for path in sorted(output_dir.glob("sub-*/**/dwi/sub-*_desc-preproc_dwi.json")):
-        sidecar = read_json(path)
-        name = _SIDECAR.fullmatch(path.name)
-        if sidecar is None or name is None:
-            unreadable.append(path.relative_to(output_dir).as_posix())
-            continue
+    """One row for each diffusion run or session without one, and files that are no JSON."""
+    runs, bad_runs = _read(output_dir, "*_desc-preproc_dwi.json", _RUN)
+    synthetic, bad_synthetic = _read(output_dir, "*_space-T1w_desc-synth_FA.json", _SYNTHETIC)
+    anatomy = {
+        (name["person"], name["session"]): read_anatomy(sidecar) for name, sidecar in synthetic
+    }
+    rows = []
+    for name, sidecar in runs:
         quality = sidecar.get("SDCQuality") or {}
-        row = {
-            "participant_id": f"sub-{name[2]}",
-            "session_id": f"ses-{name[3]}" if name[3] else None,
-            "run": name[1],
-            "accepted": quality.get("accepted"),
-            "reasons": quality.get("reasons"),
-        }
-        rows.append(row | read_numbers(sidecar))
-    return rows, unreadable
+        verdict = {"accepted": quality.get("accepted"), "reasons": quality.get("reasons")}
+        numbers = anatomy.get((name["person"], name["session"]), {}) | read_numbers(sidecar)
+        rows.append(_row(name["person"], name["session"], name["run"]) | verdict | numbers)
+    with_run = {(row["participant_id"], row["session_id"]) for row in rows}
+    rows += [_row(*who) | numbers for who, numbers in anatomy.items() if who not in with_run]
+    rows.sort(key=lambda row: [row[name] or "" for name in ("participant_id", "session_id")])
+    return rows, bad_runs + bad_synthetic
+
+
+def _row(person: str, session: str | None, run: str | None = None) -> dict[str, Any]:
+    return {"participant_id": person, "session_id": session, "run": run}
+
+
+def _read(
+    output_dir: Path, pattern: str, known: re.Pattern
+) -> tuple[list[tuple[re.Match, dict[str, Any]]], list[str]]:
+    """Names and contents of sidecars in the order of their paths, and those that are no JSON."""
+    found, unreadable = [], []
+    for path in sorted(output_dir.glob(f"sub-*/**/dwi/sub-{pattern}")):
+        sidecar, name = read_json(path), known.fullmatch(path.name)
+        if sidecar is not None and name is not None:
+            found.append((name, sidecar))
+        else:
+            unreadable.append(path.relative_to(output_dir).as_posix())
+    return found, unreadable
 
 
 def _table(rows: list[dict[str, Any]], columns: list[str]) -> str:

@@ -12,6 +12,8 @@ from bids_gan.reports.pages import render
 
 # Width and height of a plot, and the border kept free around its points (SVG units)
 _WIDTH, _HEIGHT, _BORDER = 640, 72, 12
+# Rows of a table that a browser lays out without a wait
+_AT_ONCE = 200
 
 
 def group_page(
@@ -27,7 +29,7 @@ def group_page(
     Parameters
     ----------
     rows : list of dict
-        One for each diffusion run.
+        One for each diffusion run or session without one, whose ``run`` is None.
     columns : list of str
         Of the table, in their order.
     scores : dict
@@ -42,6 +44,7 @@ def group_page(
     str
     """
     people = {row["participant_id"] for row in rows}
+    with_run = {row["participant_id"] for row in rows if row["run"]}
     return render(
         "group.html.jinja",
         rows=rows,
@@ -50,9 +53,10 @@ def group_page(
         strips=[_strip(name, rows, scores[name]) for name in scores if scores[name]],
         scores=scores,
         size=(_WIDTH, _HEIGHT),
+        at_once=_AT_ONCE,
         threshold=THRESHOLD,
         at_least=MIN_VALUES,
-        people=len(people),
+        people=len(with_run),
         reports=reports,
         without=[person for person in reports if person not in people],
         unreadable=unreadable,

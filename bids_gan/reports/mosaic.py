@@ -19,6 +19,7 @@ from bids_gan.geometry import resample, to_ras, voxel_sizes
 
 # Colours of Okabe and Ito (2008), told apart with every common form of colour blindness
 BRAIN_COLOUR, WHITE_MATTER_COLOUR = "#E69F00", "#56B4E9"
+GREY_MATTER_COLOUR, DEEP_GREY_COLOUR = "#009E73", "#CC79A7"
 PLANES = (2, 1, 0)  # axial, coronal, sagittal
 PLANE_ENDS = {0: ("P", "A"), 1: ("L", "R"), 2: ("L", "R")}
 DPI = 110

@@ -46,6 +46,12 @@ def read_numbers(sidecar: dict[str, Any]) -> dict[str, Any]:
     return {name: found[name] for name in sort_names(found)}
 
 
+def read_anatomy(sidecar: dict[str, Any]) -> dict[str, Any]:
+    """Numbers about the T1w, from the sidecar of the synthetic FA made from it."""
+    score = {"ood_score": sidecar.get("OutOfDistribution")}
+    return score | (sidecar.get("Appearance") or {})
+
+
 def sort_names(names) -> list[str]:
     """Known names in the order of ``data/qc.json``, then unknown ones in the order given."""
     known = [name for name in known_numbers() if name in names]

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 # state -> word shown beside the colour, worst last
 STATES = {"good": "Good", "attention": "Check", "bad": "Failed"}
-#: route -> what its field is estimated from
-SOURCES = {
-    "reverse-pe": "the image of opposite phase encoding",
-    "synth": "the synthetic FA",
+#: route -> what its run is corrected with
+FIELDS = {
+    "measured": "the measured field map",
+    "reverse-pe": "a field estimated from the image of opposite phase encoding",
+    "synth": "a field estimated from the synthetic FA",
 }
 
 #: score (`bids_gan.synthesis.generate.out_of_distribution`) above which a result deserves distrust
@@ -95,7 +96,7 @@ def read_outcome(output_dir: Path, run: DiffusionRun) -> Outcome:
     quality = sidecar.get("SDCQuality") or {}
     reasons = format_value(quality.get("reasons"), missing="").replace(".;", ";").rstrip(".")
     if quality.get("accepted") is True:
-        sentence = f"Distortion corrected with a field estimated from {SOURCES[run.route]}; "
+        sentence = f"Distortion corrected with {FIELDS[run.route]}; "
         sentence += "the quality gate accepted it" + (f": {reasons}." if reasons else ".")
         return Outcome("good", sentence, corrected=True, numbers=numbers)
     if quality.get("accepted") is False:

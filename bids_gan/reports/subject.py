@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from bids_gan.bids.outputs import output_path, write_text, write_whole
 from bids_gan.errors import ProcessingError
 from bids_gan.reports import bibliography, boilerplate
+from bids_gan.reports.comparison import compare_fields
 from bids_gan.reports.crashes import read_crashes
-from bids_gan.reports.numbers import DATA, describe
+from bids_gan.reports.numbers import DATA, describe, sort_names
 from bids_gan.reports.outcome import (
     STATES,
     read_json,
@@ -25,6 +26,7 @@ from bids_gan.reports.outcome import (
     worst,
 )
 from bids_gan.reports.pages import render
+from bids_gan.reports.times import elapsed, is_drawing, read_times, step_in_words
 from bids_gan.reports.viewer import viewer_path, write_viewer
 
 if TYPE_CHECKING:
@@ -112,9 +114,17 @@ def _session_parts(settings: Settings, session: SessionPlan) -> dict[PurePosixPa
     parts = {}
     for run in session.dwi:
         outcome = read_outcome(settings.output_dir, run)
-        rows = [describe(name) | {"value": value} for name, value in outcome.numbers.items()]
+        numbers = dict(outcome.numbers)
+        found = compare_fields(settings.output_dir, session, run) if outcome.finished else None
+        if found is not None:
+            numbers |= found.numbers
+        rows = [describe(name) | {"value": numbers[name]} for name in sort_names(numbers)]
         parts[_part(run.entities, "quality", "dwi")] = render(
-            "quality.html.jinja", outcome=outcome, rows=rows, words=STATES
+            "quality.html.jinja",
+            outcome=outcome,
+            rows=rows,
+            words=STATES,
+            other=found.other if found else "",
         )
     for target in settings.synthesised:
         key = f"synth_{target.lower()}"
@@ -137,13 +147,14 @@ def _summary(settings: Settings, plan: Plan, sessions: tuple[SessionPlan, ...]) 
     state = "bad" if plan.problems else worst(states)
     sentence = {
         "good": "Everything that was asked was done.",
-        "attention": "Finished, with something to decide for yourself: see the table.",
-        "bad": "Something is missing: see the table and the section Errors.",
+        "attention": "Finished, with something to decide for yourself.",
+        "bad": "Something is missing; see also the section Errors.",
     }[state]
     return render(
         "summary.html.jinja",
         state=state,
         sentence=sentence,
+        reasons=[reason for session in shown for reason in session["reasons"]],
         words=STATES,
         plan=plan,
         sessions=shown,
@@ -165,6 +176,8 @@ def _summarise(settings: Settings, plan: Plan, session: SessionPlan) -> dict[str
         read_synthesis(settings.output_dir, session.entities, target)
         for target in settings.synthesised
     ]
+    done = [(run["plan"].label, run["outcome"]) for run in runs]
+    done += zip((f"synthetic {target}" for target in settings.synthesised), synthesis, strict=True)
     viewer = viewer_path(settings, session)
     states = ["bad"] * bool(session.problems) + [run["outcome"].state for run in runs]
     return {
@@ -174,7 +187,28 @@ def _summarise(settings: Settings, plan: Plan, session: SessionPlan) -> dict[str
         "others": [_relative(plan, path) for path in session.t1w.others] if session.t1w else [],
         "synthesis": synthesis,
         "runs": runs,
+        "reasons": [
+            (f"{session.label}, {what}", outcome)
+            for what, outcome in done
+            if outcome.state != "good" and not session.problems
+        ],
+        "times": _times(settings, session),
         "states": [*states, *(outcome.state for outcome in synthesis)],
+    }
+
+
+def _times(settings: Settings, session: SessionPlan) -> dict[str, Any] | None:
+    """Run time of a session, in all and of each step; None where no run has noted it."""
+    seconds = read_times(settings.log_dir.parent, session.workflow_name)
+    if not seconds:
+        return None
+    total = sum(seconds.values())
+    drawing = sum(value for step, value in seconds.items() if is_drawing(step))
+    return {
+        "total": elapsed(total),
+        "drawing": elapsed(drawing),
+        "share": f"{drawing / max(total, 1e-6):.0%}",
+        "steps": [(step_in_words(step), elapsed(value)) for step, value in seconds.items()],
     }
 
 

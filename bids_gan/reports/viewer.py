@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import gzip
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,11 +105,22 @@ def _page(session: SessionPlan, layers: list[Layer], mask: nib.Nifti1Image) -> s
         "viewer.html.jinja",
         title=f"Volumes of {session.label}",
         back=f"../../{report}",
-        volumes=[embed(layer, mask) for layer in layers],
+        volumes=_embed_all(layers, mask),
         field_colours=_field_colours(),
         niivue=Markup((DATA / "niivue" / "niivue.umd.js").read_text(encoding="utf-8")),
         licences=(DATA / "niivue" / "LICENSES.txt").read_text(encoding="utf-8"),
     )
+
+
+def _embed_all(layers: list[Layer], mask: nib.Nifti1Image) -> list[dict[str, Any]]:
+    """What the page needs of all images; those of a pair have one grey-value window."""
+    volumes, windows = [], {}
+    for layer in layers:
+        volume = embed(replace(layer, limits=layer.limits or windows.get(layer.pair)), mask)
+        if layer.pair:
+            windows[layer.pair] = volume["low"], volume["high"]
+        volumes.append(volume)
+    return volumes
 
 
 def _layers(settings: Settings, session: SessionPlan) -> list[Layer]:
@@ -136,11 +147,13 @@ def _run_layers(settings: Settings, run: DiffusionRun) -> list[Layer]:
         return []
     # the file resamples onto the T1w: it maps points of the T1w to the diffusion world
     to_source = read_affine(path("dwi_to_t1w"))
-    which, pair = f", {run.label}", f"FA, {run.label}"
+    which = f", {run.label}"
+    fa, b0 = f"FA{which}", f"b0{which}"
     return [
-        Layer(f"FA before{which}", path("fa_uncorrected"), FA_LIMITS, "gray", to_source, pair),
-        Layer(f"FA after{which}", path("fa"), FA_LIMITS, "gray", to_source, pair),
-        Layer(f"b0 after{which}", path("dwiref"), None, "gray", to_source),
+        Layer(f"FA before{which}", path("fa_uncorrected"), FA_LIMITS, "gray", to_source, fa),
+        Layer(f"FA after{which}", path("fa"), FA_LIMITS, "gray", to_source, fa),
+        Layer(f"b0 before{which}", path("dwiref_uncorrected"), None, "gray", to_source, b0),
+        Layer(f"b0 after{which}", path("dwiref"), None, "gray", to_source, b0),
         Layer(f"field in Hz{which}", path("fieldmap"), None, "field", to_source),
         Layer(
             f"field in Hz, not applied{which}",

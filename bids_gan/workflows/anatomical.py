@@ -57,7 +57,7 @@ def init_anatomical_wf(
     )
     outputnode = pe.Node(IdentityInterface(["anatomy", "image", "record"]), name="outputnode")
     workflow.connect([
-        (prepare, draw, [("t1w", "t1w"), ("brain_mask", "brain_mask"), ("white", "white")]),
+        (prepare, draw, [(f, f) for f in ("t1w", "brain_mask", "structures", "white")]),
         (prepare, save, [("brain_mask", "brain_mask"), ("structures", "structures")]),
         (draw, save, [("figures", "figures")]),
         (prepare, outputnode, [("anatomy", "anatomy")]),

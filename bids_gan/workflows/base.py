@@ -29,7 +29,7 @@ def init_session_wf(session: SessionPlan, settings: Settings) -> Workflow:
     import nipype.pipeline.engine as pe
     from nipype.interfaces.utility import Merge
 
-    from bids_gan.interfaces.derivatives import SaveViewer
+    from bids_gan.interfaces.derivatives import SaveFieldDifferences, SaveViewer
     from bids_gan.workflows.anatomical import init_anatomical_wf
     from bids_gan.workflows.diffusion import init_diffusion_wf
 
@@ -50,4 +50,11 @@ def init_session_wf(session: SessionPlan, settings: Settings) -> Workflow:
     for n, (part, output) in enumerate(saved, start=1):
         workflow.connect(part, output, collect, f"in{n}")
     workflow.connect(collect, "out", view, "saved")
+    if len(session.dwi) > 1:
+        compare = pe.Node(
+            SaveFieldDifferences(settings=settings, session=session),
+            name="draw_field_differences",
+            mem_gb=1.0,
+        )
+        workflow.connect(collect, "out", compare, "saved")
     return workflow

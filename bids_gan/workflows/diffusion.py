@@ -46,7 +46,7 @@ def init_diffusion_wf(
     inputnode = pe.Node(IdentityInterface(["anatomy", "image", "record"]), name="inputnode")
     prepare = pe.Node(PrepareDiffusion(**files), name="prepare_diffusion", mem_gb=1.5)
     estimate = pe.Node(
-        EstimateCorrection(route=run.route, opposite=run.opposite, **scan),
+        EstimateCorrection(correction=run.correction, **scan),
         name="estimate_distortion",
         n_procs=threads,
         mem_gb=1.5,
@@ -71,10 +71,11 @@ def init_diffusion_wf(
         (estimate, apply, [(f, f) for f in ("field", "dwi_to_t1w", "quality")]),
         (prepare, draw, [("reference", "reference"), ("fa", "fa_uncorrected")]),
         (prepare, draw, [("color", "color_uncorrected"), ("motion", "motion")]),
-        (estimate, draw, [("field", "field")]),
+        (estimate, draw, [("field", "field"), ("quality", "quality")]),
         (apply, draw, [(f, f) for f in drawn]),
         (inputnode, save, [("record", "record")]),
         (prepare, save, [("fa", "fa_uncorrected"), ("motion", "motion")]),
+        (prepare, save, [("reference", "reference")]),
         (estimate, save, [("field", "field"), ("quality", "quality")]),
         (apply, save, [(f, f) for f in applied]),
         (draw, save, [("figures", "figures")]),

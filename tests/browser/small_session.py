@@ -46,6 +46,8 @@ def make_session(folder: Path) -> tuple[Settings, Plan]:
     save("synth_fa", PERSON, middle * 0.6)
     before = save("fa_uncorrected", RUN, back * 0.6)
     after = save("fa", RUN, middle * 0.6)
+    save("dwiref_uncorrected", RUN, back * 700)
+    save("dwiref", RUN, middle * 900)
     save("fieldmap", RUN, 80 * (middle - back))
     quality = {"SDCQuality": {"accepted": True, "reasons": [], "overlap": 0.95}}
     write_json(sidecar_of(settings.output_dir, "dwi", RUN), quality)

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from bids_gan.reports import group_page
 from bids_gan.reports.group import write_group
 from bids_gan.reports.numbers import known_numbers
 
@@ -14,6 +15,10 @@ PEOPLE = 12
 
 @pytest.fixture
 def group(tmp_path):
+    return write_people(tmp_path)
+
+
+def write_people(tmp_path):
     """Twelve people; the last has no report, the third a number far from the others."""
     for n in range(PEOPLE):
         person = f"sub-{n:02}"
@@ -69,11 +74,53 @@ def test_filter_narrows_table_and_plots(visit, group):
     page.get_by_label("Show runs with").fill("no gain false")
     assert shown(page) == ["sub-05"]
     assert drawn(page, "fd_max_mm") == (1, 0)
-    assert page.locator("#count").inner_text() == f"1 of {PEOPLE} runs shown"
+    assert page.locator("#count").inner_text() == f"1 of {PEOPLE} rows fit"
     page.get_by_label("Show runs with").fill("")
     page.get_by_label("flagged ones only").check()
     assert shown(page) == ["sub-02"]
     assert drawn(page, "overlap") == (1, 1)
+
+
+def test_rows_beyond_the_first_wait_but_are_sorted_and_filtered(visit, tmp_path, monkeypatch):
+    monkeypatch.setattr(group_page, "_AT_ONCE", 5)
+    page = visit(write_people(tmp_path))
+    more = page.get_by_role("button", name="more rows")
+    assert len(shown(page)) == 5
+    assert drawn(page, "overlap") == (PEOPLE, 1)
+    page.get_by_role("button", name="Overlap of the brain masks").click()
+    page.get_by_role("button", name="Overlap of the brain masks").click()
+    assert len(shown(page)) == 5
+    assert "sub-02" not in shown(page)
+    more.press("Enter")
+    more.press("Enter")
+    assert len(shown(page)) == PEOPLE
+    assert shown(page)[-1] == "sub-02"
+    assert more.is_hidden()
+    page.get_by_label("Show runs with").fill("sub-11")
+    assert shown(page) == ["sub-11"]
+    page.get_by_label("Show runs with").fill("")
+    assert len(shown(page)) == 5
+
+
+def test_people_with_a_t1w_only_stand_in_plots_and_table(visit, group):
+    folder = group.parent / "sub-99" / "ses-1" / "dwi"
+    folder.mkdir(parents=True)
+    text = json.dumps({"OutOfDistribution": 1.05, "Appearance": {"brain_volume_ml": 1.02}})
+    (folder / "sub-99_ses-1_space-T1w_desc-synth_FA.json").write_text(text)
+    write_group(group.parent)
+    page = visit(group)
+    assert shown(page)[-1] == "sub-99"
+    assert drawn(page, "ood_score") == (PEOPLE + 1, 0)
+    assert drawn(page, "overlap") == (PEOPLE, 1)
+    page.get_by_label("Show runs with").fill("ses-1")
+    assert shown(page) == ["sub-99"]
+    plot = page.locator("svg").nth(list(known_numbers()).index("ood_score"))
+    plot.scroll_into_view_if_needed()
+    number = list(known_numbers()).index("ood_score")
+    x, y, *_ = json.loads(page.locator("#points").inner_text())[number][-1]
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + x * box["width"] / 640, box["y"] + y * box["height"] / 72)
+    assert page.locator("#tip").inner_text() == "sub-99 ses-1"
 
 
 def test_point_opens_the_report_of_its_person(visit, group):

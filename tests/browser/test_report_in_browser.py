@@ -21,6 +21,15 @@ def test_report_fits_and_is_accessible(visit, report, width, scheme):
     assert page.locator("#Summary .state.good").first.is_visible()
 
 
+def test_figures_can_be_read_on_a_narrow_screen(visit, report):
+    page = visit(report, 400)
+    figure = page.locator("object[data*=sdcFA]")
+    assert figure.bounding_box()["width"] > 800
+    around = figure.locator("xpath=ancestor::*[@role='region']")
+    around.evaluate("region => { region.scrollLeft = 300; }")
+    assert around.evaluate("region => region.scrollLeft") == 300
+
+
 def test_flicker_shows_the_other_state_under_the_pointer_and_with_focus(visit, report):
     page = visit(report)
     figure = page.locator("object[data*=sdcFA]")

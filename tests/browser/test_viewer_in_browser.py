@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from io import BytesIO
 
 import pytest
@@ -71,6 +72,34 @@ def test_before_and_after_change_places(window):
     window.keyboard.press("b")
     wait(window, 3)
     assert pictures(window)[1] == after[1]
+
+
+def test_b0_has_its_state_before_too_in_the_same_grey_values(window):
+    right = window.locator(".pane select").nth(1)
+    right.select_option(label="b0 after, dir-AP")
+    wait(window, 2)
+    after = pictures(window)[1]
+    window.keyboard.press("Tab")  # out of the list, in which letters choose
+    window.keyboard.press("b")
+    wait(window, 3)
+    assert right.locator("option:checked").inner_text() == "b0 before, dir-AP"
+    assert pictures(window)[1] != after
+    volumes = json.loads(window.locator("#volumes").inner_text())
+    windows = {(v["low"], v["high"]) for v in volumes if v["name"].startswith("b0")}
+    assert len(windows) == 1
+
+
+def test_field_is_laid_over_and_taken_away_by_a_key(window):
+    plain = pictures(window)
+    window.keyboard.press("f")
+    wait(window, 2)
+    assert (
+        window.get_by_label("Overlay").locator("option:checked").inner_text().startswith("field")
+    )
+    assert pictures(window)[0] != plain[0]
+    window.keyboard.press("F")
+    wait(window, 3)
+    assert pictures(window) == plain
 
 
 def test_cross_hairs_are_linked_and_move_by_keys(window):

@@ -215,6 +215,22 @@ def test_interrupt_is_130_and_resumes(app, behaviours, monkeypatch, capsys):
     assert ran(app, "01") == 1
 
 
+def test_times_of_steps_are_noted_once(app):
+    from bids_gan.reports.times import read_times
+
+    for label in ("01", "02"):
+        assert app("--participant-label", label) == 0
+    logs = app.output / "logs"
+    tables = sorted(logs.glob("*/times.tsv"), key=lambda path: path.stat().st_mtime_ns)
+    assert len(tables) == 2
+    assert all(len(table.read_text().splitlines()) == 2 for table in tables)
+    assert list(read_times(logs, "sub_01_wf")) == ["write_outputs", "check_everything"]
+    before = [table.read_text() for table in tables]
+    assert app("--participant-label", "01") == 0  # nothing is computed anew
+    assert [table.read_text() for table in tables] == before
+    assert not list(set(logs.glob("*/times.tsv")) - set(tables))
+
+
 def test_workers_end_with_a_killed_main_process(tmp_path):
     """Kill the main process without mercy: the sleeping worker must not stay behind."""
     script = tmp_path / "main.py"

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from bids_gan.diffusion.gradients import load_gradients
+from bids_gan.diffusion.mask import b0_mask
 from bids_gan.diffusion.reference import b0_reference
+from bids_gan.distortion.measurement import clean_field, load_measurement
 from bids_gan.distortion.unwarp import correct_series
 
 pytestmark = pytest.mark.real
@@ -29,9 +31,10 @@ def judges(test_data):
     return hz, mask, references
 
 
-def agreement(judges, factor):
-    """Correlation of the two blips' b=0 images after correction with `factor` times the field."""
-    hz, mask, references = judges
+def agreement(judges, factor, hz=None):
+    """Correlation of the two blips' b=0 images after correction with `factor` times a field."""
+    reference, mask, references = judges
+    hz = reference if hz is None else hz
     corrected = [
         np.asarray(correct_series(references[d], factor * hz, pe, READOUT).dataobj)[mask]
         for d, pe in BLIPS.items()
@@ -46,3 +49,17 @@ def test_the_reference_field_makes_the_blips_agree(judges):
 
 def test_the_wrong_sign_makes_them_disagree(judges):
     assert agreement(judges, -1) < agreement(judges, 0) - 0.1
+
+
+def test_the_phase_difference_has_the_sign_of_the_reference(judges, test_data):
+    folder = test_data / "xa30" / "sub-01" / "fmap"
+    measurement = load_measurement(
+        [folder / "sub-01_phasediff.nii.gz"],
+        folder / "sub-01_magnitude1.nii.gz",
+        (0.01, 0.01246),
+        None,
+    )
+    field = clean_field(measurement, b0_mask(measurement.magnitude, measurement.affine))
+    hz = field.on_grid(judges[2]["AP"], np.eye(4))
+    assert agreement(judges, 1, hz) > 0.85
+    assert agreement(judges, -1, hz) < agreement(judges, 0) - 0.1

@@ -18,7 +18,7 @@ def plan(folder, tmp_path, **given):
 
 
 def test_xa30(test_data, tmp_path):
-    for sdc, route in (("auto", "reverse-pe"), ("synth", "synth")):
+    for sdc, route in (("auto", "measured"), ("reverse-pe", "reverse-pe"), ("synth", "synth")):
         (session,) = plan(test_data / "xa30", tmp_path, sdc=sdc).runnable
         read = {
             run.entities["direction"]: (run.pe_direction, run.readout_time, run.route)

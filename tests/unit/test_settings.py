@@ -77,7 +77,7 @@ def test_file_refusals_name_file_key_and_remedy(tmp_path, text, words):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"sdc": "fugue"}, ["--sdc", "'fugue'", "auto, reverse-pe, synth, none"]),
+        ({"sdc": "fugue"}, ["--sdc", "'fugue'", "auto, measured, reverse-pe, synth, none"]),
         ({"output_spaces": ("MNI",)}, ["--output-spaces", "'MNI'", "dwi, T1w"]),
         ({"device": "gpu"}, ["--device", "'gpu'", "cuda:N"]),
         ({"nprocs": 0}, ["--nprocs", "larger than zero"]),

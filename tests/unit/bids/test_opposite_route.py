@@ -23,7 +23,10 @@ def routes(tmp_path, content, **given):
     settings = Settings(root, tmp_path / "out", **given)
     made = make_plan(open_layout(settings), settings)
     found = {
-        run.entities.get("direction"): (run.route, run.opposite and run.opposite.path.name)
+        run.entities.get("direction"): (
+            run.route,
+            run.correction.opposite and run.correction.opposite.path.name,
+        )
         for session in made.sessions
         for run in session.dwi
     }
@@ -70,6 +73,7 @@ def test_field_map_comes_before_diffusion(tmp_path):
         ({"PhaseEncodingDirection": "j-"}, False),
         ({"PhaseEncodingDirection": "i"}, False),
         ({"TotalReadoutTime": None}, False),
+        ({}, False),  # the run asks for another one
     ],
 )
 def test_field_map_must_be_opposite_and_meant_for_the_run(tmp_path, metadata, meant):

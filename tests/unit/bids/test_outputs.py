@@ -20,6 +20,7 @@ from bids_gan.bids.outputs import (
     write_output,
 )
 from bids_gan.bids.plan import DiffusionRun, SessionPlan, T1wChoice
+from bids_gan.bids.route import Route
 from bids_gan.bids.validate import validate
 from bids_gan.errors import UsageError
 from bids_gan.settings import Settings
@@ -51,8 +52,7 @@ def session_plan(settings, *routes):
             pe_source="",
             readout_time=0.05,
             readout_source="",
-            route=route,
-            reason="",
+            correction=Route(route, ""),
         )
         for route, direction in zip(routes, ("AP", "PA"), strict=False)
     )

@@ -7,7 +7,7 @@ from phantom import brain_mask, grid, soft_brain, texture, world_points
 from bids_gan.diffusion.rigid import rigid_matrix
 from bids_gan.distortion import coregister as module
 from bids_gan.distortion.coregister import Brain, coregister, mask_overlap
-from bids_gan.distortion.correct import align
+from bids_gan.distortion.correct import RunImages, align
 
 LIMITS = (0.4, 0.6)  # of the texture: fluid, grey, white
 
@@ -35,7 +35,7 @@ def test_moved_head_is_found_from_the_headers():
     dwi_shape, dwi_affine = grid("LIA", (3.0, 3.0, 3.0))
     here = nib.affines.apply_affine(move, world_points(dwi_shape, dwi_affine))
     tissue = (1 + np.digitize(texture(there), LIMITS)) * brain_mask(there)
-    found = align(
+    images = RunImages(
         t1w=image(t1w(there), affine),
         brain_mask=image(brain_mask(there), affine),
         tissue=image(tissue, affine),
@@ -44,6 +44,7 @@ def test_moved_head_is_found_from_the_headers():
         b0_mask=brain_mask(here),
         fa=fa(here),
     )
+    found = align(images)
     inside = there[brain_mask(there)]
 
     def distance_mm(matrix):

@@ -1,5 +1,7 @@
 """The estimator on a small head: reduced resolution and iterations, every axis and orientation."""
 
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -16,11 +18,11 @@ from phantom import (
 
 from bids_gan.diffusion.rigid import rigid_matrix
 from bids_gan.distortion.coregister import Brain, coregister, mask_overlap
-from bids_gan.distortion.correct import estimate_correction
+from bids_gan.distortion.correct import RunImages, estimate_correction
 from bids_gan.distortion.estimate import estimate_field, similarity
 from bids_gan.distortion.forward import distort
 from bids_gan.distortion.guides import t2_like
-from bids_gan.distortion.quality import judge
+from bids_gan.distortion.quality import held_out, judge
 from bids_gan.distortion.similarity import LocalCorrelation, standardise
 from bids_gan.distortion.spline import SplineBox
 from bids_gan.distortion.types import EstimatorSettings, Guides, Level, Measured
@@ -103,8 +105,6 @@ def test_estimate_is_reproducible_and_fades_out():
 
 @pytest.mark.parametrize("weights", [(1.0, 0.0), (0.0, 1.0)])
 def test_either_channel_alone_works(weights):
-    from dataclasses import replace
-
     measured, guides, mm, mask = person()
     settings = replace(QUICK, weight_fa=weights[0], weight_b0=weights[1])
     found = estimate_field(measured, guides, np.eye(4), settings)
@@ -131,6 +131,23 @@ def gate(measured, guides):
     aligned = coregister(dwi, Brain(guides.t2, guides.mask, guides.affine))
     found = estimate_field(measured, guides, np.eye(4), QUICK)
     return judge(measured, guides, aligned, found, QUICK)
+
+
+def test_expected_error_follows_the_error():
+    measured, guides, mm, mask = person()
+    settings = replace(QUICK, levels=(*QUICK.levels, QUICK.levels[-1]))  # the last is left out
+    expected, errors = [], []
+    for voxels in (0, 1, 2):
+        wrong = replace(guides, fa=np.roll(guides.fa, voxels, axis=1))
+        estimate = estimate_field(measured, wrong, np.eye(4), QUICK)
+        numbers = held_out(measured, wrong, estimate.dwi_to_t1w, settings)
+        for name in ("b0", "fa"):
+            change = numbers[f"held_out_{name}_after"] - numbers[f"held_out_{name}_before"]
+            assert numbers[f"held_out_{name}_gain"] == pytest.approx(change)
+        expected.append(numbers["displacement_spread_mm"])
+        errors.append(np.sqrt(np.mean((estimate.displacement_mm - mm)[mask] ** 2)))
+    assert expected == sorted(expected)
+    assert expected[1:] == pytest.approx(errors[1:], rel=0.5)
 
 
 def test_gate_accepts_a_good_target():
@@ -179,7 +196,7 @@ def test_whole_correction_of_a_person():
         return nib.Nifti1Image(np.asarray(data, np.float32), guides.affine)
 
     order = np.digitize(guides.t2, [0.55, 0.8]) + 1
-    result = estimate_correction(
+    images = RunImages(
         t1w=image(guides.mask * (1.5 - guides.t2)),
         brain_mask=image(guides.mask),
         tissue=image(np.where(guides.mask, 4 - order, 0)),
@@ -187,26 +204,19 @@ def test_whole_correction_of_a_person():
         b0=nib.Nifti1Image(measured.b0, measured.affine),
         b0_mask=measured.b0 > 0.15,
         fa=measured.fa,
-        pe_direction="j",
-        readout_time=READOUT,
     )
+    result = estimate_correction(images, "j", READOUT)
     # a constant displacement cannot be told from a moved head: only the shape is compared
     wrong = (result.estimate.displacement_mm - mm)[mask]
     assert np.abs(wrong - wrong.mean()).mean() < 0.6 * np.abs(mm[mask] - mm[mask].mean()).mean()
     assert {"accepted", "reasons", "jacobian_min", "displacement_p99_mm"} <= set(result.quality)
     assert result.synth_fa_dwi.shape == mask.shape
     with pytest.raises(ValueError, match="readout time"):
-        estimate_correction(
-            t1w=image(guides.t2),
-            brain_mask=image(guides.mask),
-            tissue=image(order),
-            synth_fa=image(guides.fa),
-            b0=nib.Nifti1Image(measured.b0, measured.affine),
-            b0_mask=measured.b0 > 0.15,
-            fa=measured.fa,
-            pe_direction="j",
-            readout_time=0.0,
-        )
+        estimate_correction(images, "j", 0.0)
+    with pytest.raises(ValueError, match="fa has shape"):
+        replace(images, fa=measured.fa[1:])
+    with pytest.raises(ValueError, match="empty"):
+        replace(images, b0_mask=np.zeros(mask.shape, bool))
 
 
 def test_spline_reproduces_a_cubic_and_its_bending():

@@ -27,8 +27,20 @@ def test_slices_stand_upright(tmp_path):
 
 
 def test_classes_are_coloured_and_constant_volumes_drawn():
-    assert _style(np.array([0, 5]))["cmap"] == "nipy_spectral"
-    assert _style(np.zeros((2, 2)))["vmax"] == 1.0
+    assert _style(np.array([0, 5]), 5)["cmap"] == "nipy_spectral"
+    assert _style(np.zeros((2, 2)), 5)["vmax"] == 1.0
+
+
+def test_a_class_has_one_colour_in_all_panels(tmp_path):
+    two, seven = torch.full((8, 8), 2), torch.full((8, 8), 7)
+    panels = {"input": seven, "labels": two, "output": seven, "target": two}
+    write_preview(tmp_path / "a.png", panels, "step 1")
+    picture = Image.open(tmp_path / "a.png").convert("RGB")
+    width, height = picture.size
+    seen = [picture.getpixel((width * (2 * n + 1) // 8, 2 * height // 3)) for n in range(4)]
+    assert seen[0] == seen[2]
+    assert seen[1] == seen[3]
+    assert seen[0] != seen[1]
 
 
 def test_segmentation_previews_classes():

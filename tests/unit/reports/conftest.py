@@ -10,6 +10,7 @@ import pytest
 
 from bids_gan.bids.outputs import output_path
 from bids_gan.bids.plan import DiffusionRun, Plan, SessionPlan, T1wChoice
+from bids_gan.bids.route import Route
 from bids_gan.settings import Settings
 
 QUALITY = {
@@ -38,8 +39,7 @@ def make_run(bids_dir, direction, *, subject="01", session=None, route="synth", 
         pe_source="PhaseEncodingDirection",
         readout_time=0.0475,
         readout_source="TotalReadoutTime",
-        route=route,
-        reason=reason,
+        correction=Route(route, reason),
     )
 
 

@@ -45,7 +45,7 @@ def test_runs_without_correction_say_why(project):
 
 def test_route_of_the_field_is_described(project):
     texts = {}
-    for route in ("synth", "reverse-pe"):
+    for route in ("synth", "reverse-pe", "measured"):
         project.write_model()
         run = project.make_run("AP", route=route)
         project.write_run(run)
@@ -55,6 +55,8 @@ def test_route_of_the_field_is_described(project):
     assert "opposite phase encoding" not in texts["synth"]
     assert "With an image of opposite phase encoding" in texts["reverse-pe"]
     assert "With the synthetic FA, susceptibility" not in texts["reverse-pe"]
+    assert "With a field map that was measured" in texts["measured"]
+    assert "herraez2002unwrapping" in texts["measured"]
 
 
 def test_reused_brain_masks_are_mentioned(project):

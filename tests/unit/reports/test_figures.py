@@ -50,7 +50,7 @@ def draw_all(image, mask, folder):
     """Every figure made of volumes; returns the contents of the files by name."""
     small = nib.Nifti1Image(image.get_fdata() / 1000, image.affine)
     field = nib.Nifti1Image(image.get_fdata() - 40, image.affine)
-    figures.plot_anatomy(image, mask, small, folder / "anatomy.svg")
+    figures.plot_anatomy(image, mask, mask, small, folder / "anatomy.svg")
     figures.plot_synthesis(image, small, small, mask, folder / "synthesis.svg", target="FA")
     figures.plot_synthesis(image, small, small, mask, folder / "bone.svg", target="CT")
     figures.plot_before_after(image, small, mask, mask, folder / "flicker.svg", name="b0")
@@ -170,7 +170,9 @@ def test_field_bar_gives_hz_symmetric_and_mm(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "to_svg", lambda fig: seen.setdefault("fig", fig) and "<svg/>")
     image, mask = phantom()
     field = nib.Nifti1Image(np.where(mask.get_fdata() > 0, 37.0, 0), image.affine)
-    figures.plot_field(field, image, mask, 0.1, tmp_path / "f.svg")
+    figures.plot_field(field, image, mask, 0.1, tmp_path / "f.svg", error_mm=0.84)
+    (foot,) = seen["fig"].texts
+    assert foot.get_text().endswith("± 8.4 Hz, ± 0.84 mm")
     bar = seen["fig"].axes[-1]
     assert bar.get_xlim() == (-40, 40)
     assert "Hz" in bar.get_xlabel()
@@ -211,6 +213,26 @@ def test_colours_keep_their_places_and_are_not_stretched(tmp_path, monkeypatch):
     picture = seen[0].axes[0].images[0].get_array()
     assert np.asarray(picture.max(axis=(0, 1))) == pytest.approx([0.7, 0, 0.2])
     assert np.all(picture[picture[..., 0] > 0.6][:, 2] < 0.01)
+
+
+def test_tissues_are_outlined_where_they_lie_in_colours_of_their_own(tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(figures, "to_svg", lambda fig: seen.setdefault("fig", fig) and "<svg/>")
+    image, mask = phantom()
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[4:20, 6:22, 5:15] = 1  # fluid around grey around deep grey
+    labels[6:18, 8:20, 5:15] = 2
+    labels[10:14, 12:16, 5:15] = 3
+    structures = nib.Nifti1Image(labels, image.affine)
+    white = nib.Nifti1Image((labels == 2).astype(np.float32), image.affine)
+    figures.plot_anatomy(image, mask, structures, white, tmp_path / "a.svg")
+    axial = seen["fig"].axes[0]
+    paths = [paths for part in axial.collections for paths in part.get_paths()]
+    widths = [np.ptp(path.vertices[:, 1]) for path in paths]  # front to back, 2.5 mm a voxel
+    assert widths[1:3] == pytest.approx([12 * 2.5, 4 * 2.5], abs=0.3)
+    colours = {tuple(part.get_edgecolor()[0]) for part in axial.collections}
+    names = [text.get_text() for text in seen["fig"].legends[0].get_texts()]
+    assert len(colours) == len(names) == 4
 
 
 def test_flicker_can_be_reached_by_keyboard(tmp_path):

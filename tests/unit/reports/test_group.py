@@ -58,6 +58,25 @@ def test_sessions_and_people_without_result(project):
     assert html.split("<table>")[1].count('<a href="sub-01.html">sub-01</a>') == 2
 
 
+def test_people_with_a_t1w_only_have_a_line_of_their_own(project):
+    project.write_run(project.runs[0])
+    appearance = {"brain_volume_ml": 1500.0}
+    for subject, score in (("01", 1.25), ("02", 3.5)):
+        project.write_model(subject, OutOfDistribution=score, Appearance=appearance)
+    on_diffusion_grid = project.out / "sub-01/dwi/sub-01_dir-AP_desc-synth_FA.json"
+    on_diffusion_grid.write_text("{}")
+    write_group(project.out)
+    with_run, t1w_only = table(project.out)
+    assert (with_run["run"], with_run["ood_score"]) == ("sub-01_dir-AP", "1.25")
+    assert with_run["brain_volume_ml"] == t1w_only["brain_volume_ml"] == "1500"
+    assert (t1w_only["participant_id"], t1w_only["run"]) == ("sub-02", "n/a")
+    assert (t1w_only["ood_score"], t1w_only["accepted"]) == ("3.5", "n/a")
+    html = " ".join((project.out / "group.html").read_text().split())
+    assert "1 diffusion run of 1 person" in html
+    assert "1 session with a T1w only" in html
+    assert "could not be read" not in html
+
+
 def test_broken_sidecar_is_named_and_does_not_stop_the_rest(project):
     for run in project.runs:
         project.write_run(run)
@@ -142,5 +161,8 @@ def test_two_thousand_runs_fit_in_a_small_self_contained_page(project):
     for strip in points:
         assert [row for *_, row, _ in strip] == list(range(2000))
         assert all(0 <= x <= 640 and 0 <= y <= 72 for x, y, *_ in strip)
-    assert html.split("<tbody>")[1].count("<tr>") == 2000
+    rows = re.findall(r"<tr( hidden)?>", html.split("<tbody>")[1])
+    assert len(rows) == 2000
+    assert rows.count("") == 200  # a browser takes seconds for the others
+    assert "tr[hidden] { display: table-row; }" in html.split("<noscript>")[1]
     assert not re.search(r"""(?:src|href)=["']https?:|@import|url\(""", html)

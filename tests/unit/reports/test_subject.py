@@ -36,7 +36,7 @@ def test_every_run_has_a_line_with_what_was_done_and_why(project):
     project.write_run(project.runs[0])
     project.write_run(project.runs[1], accepted=False, reasons=["agreement fell by 0.02"])
     html = write(project)
-    rows = section(html, "Summary").split("<tr>")
+    rows = section(html, "Summary").split("<tr>")[1:]
     (ap,) = (row for row in rows if "dir-AP" in row)
     (pa,) = (row for row in rows if "dir-PA" in row)
     assert "state good" in ap
@@ -45,6 +45,21 @@ def test_every_run_has_a_line_with_what_was_done_and_why(project):
     assert "withdrawn" in pa
     assert "agreement fell by 0.02" in pa
     assert "t1w-to-fa version 7" in section(html, "Summary")
+
+
+def test_the_first_line_gives_the_reasons_in_words(project):
+    project.write_model(OutOfDistribution=4.5)
+    project.write_run(project.runs[0])
+    project.write_run(project.runs[1], accepted=False, reasons=["agreement fell by 0.02"])
+    first = section(write(project), "Summary").split("<table")[0]
+    assert "state attention" in first
+    reasons = re.findall(r"<li>(.*?)</li>", first, re.DOTALL)
+    assert [reason.split(":")[0] for reason in reasons] == [
+        "sub-01, dir-PA",
+        "sub-01, synthetic FA",
+    ]
+    assert "agreement fell by 0.02" in reasons[0]
+    assert "unlike those of the training" in reasons[1]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_fine_images_are_coarsened_and_field_is_symmetric_and_masked(tmp_path):
     assert found.get_fdata().min() == pytest.approx(-30, abs=0.2)
 
 
-@pytest.mark.parametrize("route", ["synth", "reverse-pe"])
+@pytest.mark.parametrize("route", ["synth", "reverse-pe", "measured"])
 def test_field_is_shown_whatever_it_was_estimated_from(project, route):
     run = project.make_run("AP", route=route)
     rigid, field = (
