@@ -69,7 +69,7 @@ def test_field_map_comes_before_diffusion(tmp_path):
         ({"IntendedFor": "bids::sub-01/func/sub-01_task-rest_bold.nii.gz"}, False),
         ({"B0FieldIdentifier": "pepolar"}, True),
         ({"B0FieldIdentifier": ["other"]}, False),
-        ({"B0FieldIdentifier": 5}, True),
+        ({"B0FieldIdentifier": 5}, False),
         ({"PhaseEncodingDirection": "j-"}, False),
         ({"PhaseEncodingDirection": "i"}, False),
         ({"TotalReadoutTime": None}, False),
