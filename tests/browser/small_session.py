@@ -9,6 +9,7 @@ import numpy as np
 
 from bids_gan.bids.outputs import output_path, write_json
 from bids_gan.bids.plan import DiffusionRun, Plan, SessionPlan, T1wChoice
+from bids_gan.bids.route import Route
 from bids_gan.itk import write_affine
 from bids_gan.reports.figures import FA_LIMITS, plot_before_after
 from bids_gan.reports.outcome import sidecar_of
@@ -59,8 +60,7 @@ def make_session(folder: Path) -> tuple[Settings, Plan]:
     t1w.parent.mkdir()
     nib.save(nib.Nifti1Image(middle * 900, affine), t1w)
     dwi = settings.bids_dir / "sub-01_dir-AP_dwi.nii.gz"
-    run = DiffusionRun(
-        dwi, dwi, dwi, None, RUN, "j-", "its file", 0.05, "its file", "synth", "asked"
-    )
+    route = Route("synth", "asked")
+    run = DiffusionRun(dwi, dwi, dwi, None, RUN, "j-", "its file", 0.05, "its file", route)
     session = SessionPlan("01", None, T1wChoice(t1w, "the only one"), (run,))
     return settings, Plan(settings.bids_dir, (session,))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bids_gan.bids.outputs import output_path
+from bids_gan.bids.route import Route
 from bids_gan.interfaces.derivatives import SaveFieldDifferences
 from bids_gan.itk import write_affine
 from bids_gan.reports.comparison import compare_fields
@@ -69,7 +70,7 @@ def test_the_opposite_run_is_preferred(project, session):
 
 @pytest.mark.parametrize("route", ["reverse-pe", "none"])
 def test_one_pair_of_images_is_not_compared_with_itself(project, session, route):
-    runs = tuple(replace(run, route=route) for run in session.dwi)
+    runs = tuple(replace(run, correction=Route(route, "asked")) for run in session.dwi)
     for run in runs:
         save_run(project, run, 0, [0, 0, 0])
     assert compare_fields(project.out, replace(session, dwi=runs), runs[0]) is None
