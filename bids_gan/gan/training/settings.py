@@ -20,6 +20,8 @@ class TrainingSettings:
         Step from which batch normalisation uses its running statistics, as inference does.
     warmup : int
         Steps over which the learning rate rises.
+    hold : int
+        Step up to which it stays there before it falls; layers that begin late need it.
     validate_every : int
         Steps between validations, each a row of the log.
     checkpoint_every : int
@@ -45,6 +47,7 @@ class TrainingSettings:
     steps: int
     freeze_statistics: int = 500
     warmup: int = 100
+    hold: int = 0
     validate_every: int = 250
     checkpoint_every: int = 100
     preview_every: int = 500
@@ -78,8 +81,9 @@ class TrainingSettings:
         return min(seconds / (60 * self.minutes), 1.0) * self.steps
 
     def learning_rate_factor(self, position: float) -> float:
-        """Linear warm-up, then half a cosine down to 2 %."""
+        """Linear warm-up, full from there to `hold`, then half a cosine down to 2 %."""
         if position < self.warmup:
             return (position + 1) / self.warmup
-        progress = (position - self.warmup) / max(self.steps - self.warmup, 1)
+        begin = max(self.warmup, self.hold)
+        progress = max(position - begin, 0) / max(self.steps - begin, 1)
         return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))

@@ -170,6 +170,16 @@ def test_budget_of_time_drives_the_schedule_and_survives_a_resume(tmp_path, monk
     assert float(rows[1]["learning_rate"]) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("hold", "expected"),
+    [(0, {9: 1, 55: 0.51, 100: 0.02}), (60, {9: 1, 30: 1, 60: 1, 80: 0.51, 100: 0.02})],
+)
+def test_learning_rate_rises_stays_and_falls(hold, expected):
+    settings = TrainingSettings(100, warmup=10, hold=hold)
+    found = {position: settings.learning_rate_factor(position) for position in expected}
+    assert found == pytest.approx(expected)
+
+
 def test_previews_are_written(tmp_path):
     settings = tiny.settings(4, preview_every=2)
     train(tiny.make_method(), tiny.batch, tiny.validation, tmp_path, settings)
