@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from field_table import HEADINGS, before_and_after
 from scipy import ndimage
 
 from bids_gan.distortion.measured import INSIDE
@@ -95,9 +96,7 @@ def rows(label_maps: Path) -> Iterator[str]:
         size = np.abs(truth)[brain] * mm
         yield (
             f"| {scan.person} | {scan.voxel} | {1000 * measurement.delta_te:.2f} | {scan.snr} "
-            f"| {np.median(size):.2f} → {np.median(error):.2f} "
-            f"| {np.percentile(size, 95):.2f} → {np.percentile(error, 95):.2f} "
-            f"| {1 - error.mean() / size.mean():.0%} | {field.known[inner][brain].mean():.0%} "
+            f"| {before_and_after(size, error)} | {field.known[inner][brain].mean():.0%} "
             f"| {seconds:.0f} |"
         )
 
@@ -107,7 +106,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("label_maps", type=Path)
     options = parser.parse_args()
-    print("| head | voxel mm | ΔTE ms | SNR | median mm | p95 mm | removed | measured in | s |")
+    print(f"| head | voxel mm | ΔTE ms | SNR | {HEADINGS} | measured in | s |")
     print("|---" * 9 + "|")
     for row in rows(options.label_maps):
         print(row, flush=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from field_table import HEADINGS, before_and_after
 from scipy import ndimage
 
 from bids_gan.diffusion.rigid import rigid_matrix, rigid_parameters
@@ -117,9 +118,7 @@ def rows(label_maps: Path) -> Iterator[str]:
         turn = np.rad2deg(np.linalg.norm(rigid_parameters(left, centre)[:3]))
         yield (
             f"| {scan.person} | {scan.axis} | {scan.voxel} | {scan.snr} "
-            f"| {np.median(size):.2f} → {np.median(error):.2f} "
-            f"| {np.percentile(size, 95):.2f} → {np.percentile(error, 95):.2f} "
-            f"| {1 - error.mean() / size.mean():.0%} | {turn:.2f} | {seconds:.0f} |"
+            f"| {before_and_after(size, error)} | {turn:.2f} | {seconds:.0f} |"
         )
 
 
@@ -128,7 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("label_maps", type=Path)
     options = parser.parse_args()
-    print("| head | axis | voxel mm | SNR | median mm | p95 mm | removed | rotation left ° | s |")
+    print(f"| head | axis | voxel mm | SNR | {HEADINGS} | rotation left ° | s |")
     print("|---" * 9 + "|")
     for row in rows(options.label_maps):
         print(row, flush=True)

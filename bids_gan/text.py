@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,6 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-_DEEP = "nested too deeply"
 
 
 def load_json(path: Path) -> Any:
@@ -22,10 +21,7 @@ def load_json(path: Path) -> Any:
     ------
     OSError, ValueError
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError:
-        raise ValueError(_DEEP) from None
+    return _parsed(json.loads, path)
 
 
 def load_toml(path: Path) -> dict[str, Any]:
@@ -35,7 +31,11 @@ def load_toml(path: Path) -> dict[str, Any]:
     ------
     OSError, ValueError
     """
+    return _parsed(tomllib.loads, path)
+
+
+def _parsed(parse: Callable[[str], Any], path: Path) -> Any:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8"))
     except RecursionError:
-        raise ValueError(_DEEP) from None
+        raise ValueError("nested too deeply") from None

@@ -123,8 +123,8 @@ def _dual_stage(network: nn.Module, recipe: dict) -> DualStageGAN:
     widths, steps = recipe["network"]["widths"], recipe["training"]["steps"]
     critic = ProgressiveCritic(widths, network.classes, _dimensions(recipe))
     discriminator = _critic(PatchDiscriminator, recipe, network.classes + 1)
-    stages = (len(widths), steps)
-    return _build(DualStageGAN, recipe, network, critic, discriminator, *stages, **_image(recipe))
+    parts = (critic, discriminator, len(widths), steps)
+    return _build(DualStageGAN, recipe, network, *parts, **_image(recipe))
 
 
 def _build(kind: type, recipe: dict, *parts, **given) -> Method:

@@ -1,11 +1,9 @@
 """Which measured field map a run is corrected with."""
 
 import pytest
-from bids_tree import AP, diffusion, write_dataset
+from bids_tree import AP, diffusion
 
-from bids_gan.bids.plan import format_plan, make_plan
-from bids_gan.bids.queries import open_layout
-from bids_gan.settings import Settings
+from bids_gan.bids.plan import format_plan
 
 ECHOES = {"EchoTime1": 0.00492, "EchoTime2": 0.00738}
 T1W = {"sub-01/anat/sub-01_T1w.nii.gz": None}
@@ -28,16 +26,6 @@ def phasediff(**metadata):
 def phases(first=0.00492, second=0.00738):
     made = field_map("sub-01_phase1", {"EchoTime": first})
     return made | field_map("sub-01_phase2", {"EchoTime": second}, None)
-
-
-@pytest.fixture
-def plan(tmp_path):
-    def make(content, **given):
-        root = write_dataset(tmp_path / "data", content)
-        settings = Settings(root, tmp_path / "out", **given)
-        return make_plan(open_layout(settings), settings)
-
-    return make
 
 
 def first_run(made):

@@ -6,23 +6,11 @@ from pathlib import Path
 import pytest
 from bids_tree import AP, diffusion, image, write_dataset
 
-from bids_gan.bids.plan import format_plan, make_plan
-from bids_gan.bids.queries import open_layout
+from bids_gan.bids.plan import format_plan
 from bids_gan.errors import DataError, UsageError
-from bids_gan.settings import Settings
 
 T1W = {"sub-01/anat/sub-01_T1w.nii.gz": None}
 RUN = "sub-01/dwi/sub-01_dir-AP"
-
-
-@pytest.fixture
-def plan(tmp_path):
-    def make(content, **given):
-        root = write_dataset(tmp_path / "data", content)
-        settings = Settings(root, tmp_path / "out", **given)
-        return make_plan(open_layout(settings), settings)
-
-    return make
 
 
 def test_one_person(plan):
