@@ -19,7 +19,6 @@ from bids_gan.reports.crashes import read_crashes
 from bids_gan.reports.numbers import DATA, describe, sort_names
 from bids_gan.reports.outcome import (
     STATES,
-    read_json,
     read_outcome,
     read_synthesis,
     sidecar_of,
@@ -28,6 +27,7 @@ from bids_gan.reports.outcome import (
 from bids_gan.reports.pages import render
 from bids_gan.reports.times import elapsed, is_drawing, read_times, step_in_words
 from bids_gan.reports.viewer import viewer_path, write_viewer
+from bids_gan.text import read_json
 
 if TYPE_CHECKING:
     from bids_gan.bids.plan import Plan, SessionPlan

@@ -254,7 +254,9 @@ def test_description(settings):
     write_description(settings)  # our own folder is taken again
 
 
-def test_folder_of_another_dataset_is_refused(settings):
-    write_dataset(settings.output_dir, {})
+@pytest.mark.parametrize("makers", [None, 5, ["bids-gan"], [{"Name": "other"}]])
+def test_folder_of_another_dataset_is_refused(settings, makers):
+    about = {"dataset_description.json": {"GeneratedBy": makers}} if makers else {}
+    write_dataset(settings.output_dir, about)
     with pytest.raises(UsageError, match="holds another dataset"):
         write_description(settings)
