@@ -23,7 +23,8 @@ Made by bids-gan {version} from the dataset "{name}".
   person, which their JSON files name as `Sources`, not measured. These say `"Synthetic": true`.
 - `dwi/*_desc-preproc_*`: measured diffusion images and their maps after correction.
 - `fmap/*_desc-preproc_fieldmap.nii.gz`: the field map in Hz that was applied; `desc-rejected`: one
-  that was estimated but not applied, since it did not improve the agreement with the T1w.
+  that was estimated but not applied, since it did not improve the agreement with the T1w;
+  `desc-check`: one from what was acquired beside, for comparison.
 - `sub-*.html`: one report a person; `logs/`: settings, methods text and crash files of each run.
 
 `.bidsignore` names the files for which BIDS has no official name yet.
