@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_gan.errors import ModelError, UsageError
-from bids_gan.models.data import Folders, range_seen
+from bids_gan.models.data import Folders
 from bids_gan.models.recipe import train_network
 from bids_gan.models.registry import Card, load_network
+from bids_gan.models.seen import range_seen
 from bids_gan.pairs.store import read_summary
 
 if TYPE_CHECKING:

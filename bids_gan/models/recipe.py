@@ -13,9 +13,10 @@ from bids_gan.gan.training import distributed
 from bids_gan.gan.training.log import steps_done
 from bids_gan.gan.training.loop import train
 from bids_gan.gan.training.settings import TrainingSettings
-from bids_gan.models.data import Folders, needed_folder, range_seen, training_data
+from bids_gan.models.data import Folders, needed_folder, training_data
 from bids_gan.models.methods import make_method
 from bids_gan.models.registry import Card, find_card, read_card, save_model
+from bids_gan.models.seen import range_seen
 from bids_gan.models.start import take_weights
 from bids_gan.synthesis.generate import REFERENCES
 from bids_gan.text import load_toml
