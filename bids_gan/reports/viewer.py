@@ -193,7 +193,10 @@ def embed(layer: Layer, mask: nib.Nifti1Image) -> dict[str, Any]:
     else:
         low, high = layer.limits or window(data, brain)
     step = (high - low) / (LEVELS - 1)
-    small = nib.Nifti1Image(((data.clip(low, high) - low) / step).round().astype(np.uint8), affine)
+    levels = ((data.clip(low, high) - low) / step).round().astype(np.uint8)
+    if layer.colours == "field":  # zero is clear, which is for what lies outside
+        levels[brain & (levels == LEVELS // 2)] += 1
+    small = nib.Nifti1Image(levels, affine)
     small.header.set_slope_inter(step, low)
     return {
         "name": layer.name,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bids_gan.bids.outputs import output_path
+from bids_gan.geometry import resample
 from bids_gan.itk import write_affine
 from bids_gan.reports.numbers import DATA
 from bids_gan.reports.viewer import LEVELS, Layer, _run_layers, embed
@@ -76,6 +77,22 @@ def test_fine_images_are_coarsened_and_field_is_symmetric_and_masked(tmp_path):
     assert nib.affines.voxel_sizes(found.affine) == pytest.approx([1, 1, 1])
     assert found.get_fdata()[0, 0, 0] == pytest.approx(0, abs=1e-5)  # clear, not the faintest hue
     assert found.get_fdata().min() == pytest.approx(-30)
+
+
+def test_field_of_zero_is_clear_outside_the_brain_only(tmp_path):
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[4:16, 4:20, 4:14] = 1
+    hz = np.linspace(-50, 50, SHAPE[1])[None, :, None] * np.ones(SHAPE)
+    hz[10] = 0
+    path = tmp_path / "field.nii"
+    nib.save(nib.Nifti1Image(hz.astype(np.float32), np.eye(4)), path)
+    mask = nib.Nifti1Image(mask, np.eye(4))
+    found = unpack(embed(Layer("field", path, colours="field"), mask))
+    inside = resample(mask.get_fdata(), mask.affine, found.shape, found.affine, order=0) > 0
+    step = 100 / (LEVELS - 1)
+    assert np.abs(found.get_fdata()[inside]).min() > 0.5 * step
+    assert np.abs(found.get_fdata()[inside]).min() < 1.5 * step
+    assert found.get_fdata()[~inside] == pytest.approx(0, abs=1e-4)
 
 
 def test_noise_of_a_scanner_costs_little(tmp_path):
