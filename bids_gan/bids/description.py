@@ -27,7 +27,7 @@ Made by bids-gan {version} from the dataset "{name}".
   `desc-check`: one from what was acquired beside, for comparison.
 - `sub-*.html`: one report a person; `logs/`: settings, methods text and crash files of each run.
 
-`.bidsignore` names the files for which BIDS has no official name yet.
+`.bidsignore` names the files for which BIDS has no official name yet, and fields for comparison.
 """
 
 

@@ -231,6 +231,8 @@ def test_all_outputs_together_satisfy_the_validator(settings):
     write_all(settings, plan)
     figure = {"subject": "01", "direction": "AP"}
     write_output("figure_run", figure, "<svg/>", settings, what="sdc", suffix="dwi")
+    about = {"metadata": sidecar("fieldmap_check", settings), "route": "measured"}
+    write_output("fieldmap_check", figure, image(3, 3, 3), settings, **about)  # no magnitude
     settings.log_dir.mkdir(parents=True)
     settings.to_toml(settings.log_dir / "bids-gan.toml")
     (settings.log_dir / "crash-x.txt").write_text("x")
