@@ -136,7 +136,7 @@ def finetune(card: Card, data: Path, folder: Path, recipe: dict, device: str = "
         "Layers": recipe["layers"],
         "LearningRate": training["learning_rate"],
         "People": recipe["people"],
-        "RangeSeen": range_seen(data, people),
+        **range_seen(data, people),
         "Targets": f"{_targets(data, people)}; its parent's: {card.text.get('Targets')}",
         "Data": f"fine-tuned on {len(people)} people's pairs; its parent on: "
         f"{card.text.get('Data')}",

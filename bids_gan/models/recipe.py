@@ -93,7 +93,7 @@ def run_recipe(
         recipe["start"] = parent.identity
     card = _card(recipe)
     if "people" in recipe:
-        card["RangeSeen"] = range_seen(
+        card |= range_seen(
             needed_folder(folders.pairs, "--data", recipe), recipe["people"]["train"]
         )
     return train_network(network, recipe, folders, folder, card, device)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bids_gan.pairs.store import read_summary
 
 #: least standard deviation, of the mean: a few people may resemble each other by chance
 LEAST_SPREAD = 0.1
 
-Range = dict[str, list[float]]
 
-
-def range_seen(folder: Path, labels: Sequence[str]) -> Range:
+def range_seen(folder: Path, labels: Sequence[str]) -> dict[str, Any]:
     """Range of the pairs that a model learns from.
 
     Parameters
@@ -27,16 +26,17 @@ def range_seen(folder: Path, labels: Sequence[str]) -> Range:
     Returns
     -------
     dict
-        Feature of :func:`~bids_gan.synthesis.generate.appearance` -> [mean, standard deviation].
+        For a card: ``RangeSeen``, feature of :func:`~bids_gan.synthesis.generate.appearance` ->
+        [mean, standard deviation], and ``RangePeople``, how many people it is of.
     """
     return _range([read_summary(folder, label)["Appearance"] for label in labels])
 
 
-def measure_range(bids_dir: Path) -> Range:
+def measure_range(bids_dir: Path) -> dict[str, Any]:
     """Range of the T1w images of a dataset, prepared as a run prepares them.
 
     For a model that learnt from label maps: a dataset that ``bids-gan-model simulate`` made of
-    them shows the images that it knows.
+    them shows the images that it knows. Returns what :func:`range_seen` returns.
 
     Raises
     ------
@@ -63,12 +63,11 @@ def measure_range(bids_dir: Path) -> Range:
     )
 
 
-def _range(people: Sequence[dict[str, float]]) -> Range:
-    """Mean and standard deviation, at least a tenth of the mean."""
+def _range(people: Sequence[dict[str, float]]) -> dict[str, Any]:
     result = {}
     for name in people[0]:
         values = [person[name] for person in people]
         mean = statistics.fmean(values)
         spread = max(statistics.pstdev(values), LEAST_SPREAD * mean)
         result[name] = [round(mean, 4), round(spread, 4)]
-    return result
+    return {"RangeSeen": result, "RangePeople": len(people)}

@@ -48,6 +48,6 @@ def _note_range(options: argparse.Namespace) -> int:
     cards = [find_card(model) for model in options.models]
     seen = measure_range(options.bids_dir)
     for card in cards:
-        write_card(card.path, card.text | {"RangeSeen": seen})
+        write_card(card.path, card.text | seen)
     print(json.dumps(seen, indent=2))
     return 0
