@@ -33,8 +33,8 @@ class HistogramDiscriminator(nn.Module):
     Notes
     -----
     How bright the tissues are and how sharp their borders is what tells contrasts apart, and
-    generated images from real ones. Strided convolutions take long to find either; shares of levels
-    in cubes show both at once.
+    generated images from real ones. Strided convolutions take long to find either; shares of
+    levels in cubes show both at once.
 
     Voxels that are exactly zero are outside the mask, and count for nothing: else fluid could be
     turned into background.
