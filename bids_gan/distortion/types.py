@@ -97,6 +97,24 @@ class Guides:
 
 
 @dataclass(frozen=True)
+class FieldPrior:
+    """What is expected of the displacement before images are compared.
+
+    Attributes
+    ----------
+    mm, sigma_mm : (I, J, K) array
+        Displacement along the phase-encoding axis of the diffusion image, towards larger
+        indices, and its standard deviation.
+    affine : (4, 4) array
+        Voxel to diffusion world (mm), any orientation.
+    """
+
+    mm: np.ndarray
+    sigma_mm: np.ndarray
+    affine: np.ndarray
+
+
+@dataclass(frozen=True)
 class FieldEstimate:
     """Result of `estimate_field`.
 
