@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from bids_gan.distortion.types import FieldPrior, Guides, Measured
 from bids_gan.gan.inference import run_network
+from bids_gan.gan.methods.displacement import displacement_heads
 from bids_gan.gan.position import grid_coordinates, position_channels
 from bids_gan.geometry import pe_axis_sign, resample, voxel_sizes
 
@@ -28,8 +29,6 @@ SPACING = 4.0
 MARGIN = 12.0
 #: names of the channels of :func:`network_channels`
 CHANNELS = ("b0", "b0 mask", "FA", "T2-like", "synthetic FA", "brain", "|x|", "y", "z")
-#: range of the logarithm of the predicted variance, mm²
-LOG_VARIANCE = (-6.0, 5.0)
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,7 @@ def predict(
         return resample(image, measured.affine, grid.shape, grid.affine)
 
     def guide(image):
-        return resample(
-            image, guides.affine, grid.shape, grid.affine, target_to_source=dwi_to_t1w
-        )
+        return resample(image, guides.affine, grid.shape, grid.affine, target_to_source=dwi_to_t1w)
 
     volume = network_channels(
         b0=here(measured.b0),
@@ -82,11 +79,12 @@ def predict(
         brain=guide((guides.mask > 0).astype(np.float32)) > 0.5,
         directions=grid.affine[:3, :3],
     )
-    mean, log_variance = run_network(network, volume, precision).float().numpy()
+    raw = run_network(network, volume, precision)
+    mean, log_variance = (part[0, 0].numpy() for part in displacement_heads(raw[None]))
     _, sign = pe_axis_sign(measured.pe_direction)
     return FieldPrior(
         mm=sign * mean,
-        sigma_mm=np.exp(np.clip(log_variance, *LOG_VARIANCE) / 2),
+        sigma_mm=np.exp(log_variance / 2),
         affine=grid.affine,
     )
 

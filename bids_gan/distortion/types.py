@@ -35,6 +35,9 @@ class EstimatorSettings:
         Weight of the mean squared second derivatives of the displacement (mm per mm²).
     magnitude : float
         Weight of the mean squared displacement (mm²) in the brain.
+    prior : float
+        Weight of the mean squared difference from what was expected beforehand, in units of its
+        standard deviation.
     fold : float
         Weight of Jacobians below 0.3 or above 1/0.3.
     rigid : float
@@ -54,6 +57,7 @@ class EstimatorSettings:
     weight_b0: float = 1.0
     bending: float = 500.0
     magnitude: float = 1e-3
+    prior: float = 1e-2
     fold: float = 10.0
     rigid: float = 0.02
     rigid_iterations: int = 60

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from torch import Tensor
@@ -175,7 +176,7 @@ class BlipRuns:
         return {"input": channels, "target": mm[None], "mask": brain[None]}
 
     def _displacement(self, dipole, brain, view: _View, rng) -> np.ndarray:
-        """Displacement (mm) along the first axis, of the person's own air and bone or of a kind."""
+        """Displacement (mm) along the first axis: of the person's own air and bone, or another."""
         shape, kind = dipole.shape, rng.random()
         total = np.zeros(shape, np.float32)
         if kind < 0.6:
@@ -229,8 +230,12 @@ class _View:
         coarse = susceptibility_field(
             brain[::2, ::2, ::2], affine, 1.0, "i", _ONE_SECOND, int(rng.integers(2**31))
         )
-        size = dict(size=brain.shape, mode="trilinear", align_corners=False)
-        blown = torch.nn.functional.interpolate(torch.as_tensor(coarse)[None, None], **size)
+        blown = F.interpolate(
+            torch.as_tensor(coarse)[None, None],
+            size=brain.shape,
+            mode="trilinear",
+            align_corners=False,
+        )
         return blown[0, 0].numpy()
 
 
@@ -278,9 +283,11 @@ def _guides(maps: Tensor, at: Tensor, rng: np.random.Generator) -> dict[str, np.
     at = (at - middle) @ torch.as_tensor(turn.T, dtype=torch.float32) + middle
     at = at + torch.as_tensor(rng.normal(0, 1.3 / KEPT, 3), dtype=torch.float32)
     at = at + _common_warp(at - middle, rng) / KEPT
-    local = smooth_noise(rng, shape, 16, 3).movedim(0, -1) / KEPT
-    brain, t2 = sample(maps[:2], at + rng.uniform(0, 0.5) * local).numpy()
-    (fa,) = sample(maps[2:], at + rng.uniform(0, 1.2) * local).numpy()
+    at = at + rng.uniform(0, 0.7 / KEPT) * smooth_noise(rng, shape, 16, 3).movedim(0, -1)
+    brain, t2, fa = sample(maps, at).numpy()
+    # the generator's own mistakes of place
+    along = int(rng.integers(3))
+    fa = ndimage.shift(fa, np.eye(3)[along] * rng.normal(0, 0.4 / SPACING), order=1)
     error = rng.uniform(0, 0.3) * smooth_noise(rng, shape, 20)[0].numpy()
     fa = ndimage.gaussian_filter(fa, rng.uniform(0.1, 0.7)) * (1 + error)
     t2 = t2 + rng.uniform(0, 0.06) * rng.standard_normal(shape, np.float32)

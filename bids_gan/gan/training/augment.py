@@ -48,9 +48,9 @@ def smooth_noise(
     """Standard normal values on a coarse grid, blown up smoothly to (channels, patch³)."""
     size = (patch,) * 3 if isinstance(patch, int) else tuple(patch)
     coarse = torch.as_tensor(rng.standard_normal((1, channels, knots, knots, knots)))
-    return F.interpolate(
-        coarse.float(), size=size, mode="trilinear", align_corners=True
-    ).squeeze(0)
+    return F.interpolate(coarse.float(), size=size, mode="trilinear", align_corners=True).squeeze(
+        0
+    )
 
 
 def nearest(volume: Tensor, coordinates: Tensor) -> Tensor:
