@@ -1,4 +1,4 @@
-"""Diffusion runs of one blip with a known displacement, to train an estimator on.
+"""Diffusion runs of one blip with a known displacement, to train and to judge estimators on.
 
 A person is rendered once (:func:`render_person`). From then on every run is new: head position,
 phase-encoding axis and polarity, field, contrast, noise, and everything that is wrong with the
@@ -8,6 +8,7 @@ images that the run is compared with.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch import Tensor
 from bids_gan.distortion.forward import distort
 from bids_gan.distortion.guides import CSF, GREY, WHITE, t2_like
 from bids_gan.distortion.learnt import SPACING, network_channels
+from bids_gan.distortion.types import Guides, Measured
 from bids_gan.gan.training.augment import sample, smooth_noise
 from bids_gan.geometry import box_grid, resample
 from bids_gan.simulate.artefacts import bias_field, rician_noise
@@ -49,6 +51,9 @@ _MARGIN = 20.0
 _EXTENT = (176.0, 224.0, 176.0)
 #: chance of each world axis to be the phase-encoding one
 _AXES = (0.15, 0.7, 0.15)
+#: largest displacement in the brain, and smoothness of a field, mm
+PEAK_MM = (1.5, 16.0)
+_FIELD_BLUR = 2.0
 #: readout of one second: a field in Hz is a displacement in voxels
 _ONE_SECOND = 1.0
 
@@ -126,8 +131,57 @@ def _to_mni(person: SimulatedPerson) -> np.ndarray:
     return matrix
 
 
+@dataclass(frozen=True)
+class BlipRun:
+    """One run, phase encoding along the first axis, positive blip, and the truth behind it.
+
+    Attributes
+    ----------
+    recorded : dict
+        ``b0``, ``b0_mask``, ``fa``: (I, J, K) arrays, distorted.
+    guides : dict
+        ``t2``, ``synth_fa``, ``brain``: what the T1w gives, nearly aligned, on the same grid.
+    mm : (I, J, K) float32 array
+        True displacement at undistorted positions.
+    brain : (I, J, K) bool array
+        True brain, undistorted.
+    directions : (3, 3) array
+        World direction of each array axis, in mm a voxel.
+    """
+
+    recorded: dict[str, np.ndarray]
+    guides: dict[str, np.ndarray]
+    mm: np.ndarray
+    brain: np.ndarray
+    directions: np.ndarray
+
+    def example(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """What the network learns from; now and then without FA, or without b=0."""
+        recorded, guides, chance = dict(self.recorded), dict(self.guides), rng.random()
+        if chance < 0.07:
+            recorded["fa"], guides["synth_fa"] = 0 * recorded["fa"], 0 * guides["synth_fa"]
+        elif chance < 0.12:
+            recorded["b0"], guides["t2"] = 0 * recorded["b0"], 0 * guides["t2"]
+        channels = network_channels(**recorded, **guides, directions=self.directions)
+        return {"input": channels, "target": self.mm[None], "mask": self.brain[None]}
+
+    def scene(self) -> tuple[Measured, Guides]:
+        """The same as the estimators take it; the pull matrix between the two is identity."""
+        affine = np.eye(4)
+        affine[:3, :3] = self.directions
+        affine[:3, 3] = -self.directions @ (np.array(self.mm.shape) - 1) / 2
+        recorded, guides = self.recorded, self.guides
+        mask, brain = recorded["b0_mask"], guides["brain"]
+        b0, fa = (recorded[name] * mask for name in ("b0", "fa"))
+        t2, synth_fa = (guides[name] * brain for name in ("t2", "synth_fa"))
+        return (
+            Measured(b0, fa, affine, "i", _ONE_SECOND),
+            Guides(fa=synth_fa, t2=t2, mask=brain, affine=affine),
+        )
+
+
 class BlipRuns:
-    """Batches of simulated runs as the network sees them.
+    """Simulated runs of people.
 
     Parameters
     ----------
@@ -135,85 +189,95 @@ class BlipRuns:
         From :func:`render_person`.
     batch : int
         Runs a step, all encoded along one axis.
-    peak_mm : (float, float)
-        Range of the largest displacement in the brain.
     seed : int
     """
 
-    def __init__(
-        self,
-        people: Sequence[Tensor],
-        batch: int,
-        peak_mm: tuple[float, float] = (1.5, 16.0),
-        seed: int = 0,
-    ):
+    def __init__(self, people: Sequence[Tensor], batch: int, seed: int = 0):
         self.people = people
         self.size = batch
-        self.peak_mm = peak_mm
         self.seed = seed
 
     def batch(self, step: int) -> dict[str, Tensor]:
         """Batch of `step`: ``input`` (N, 9, ...), ``target`` (mm) and ``mask`` (N, 1, ...)."""
         rng = np.random.default_rng([self.seed, step])
         axis = int(rng.choice(3, p=_AXES))
-        runs = [self._run(axis, rng) for _ in range(self.size)]
+        runs = [self.run(axis, rng).example(rng) for _ in range(self.size)]
         return {
             key: torch.as_tensor(np.stack([run[key] for run in runs]), dtype=torch.float32)
             for key in runs[0]
         }
 
-    def _run(self, axis: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def run(
+        self,
+        axis: int,
+        rng: np.random.Generator,
+        spacing: float = SPACING,
+        peak_mm: tuple[float, float] = PEAK_MM,
+    ) -> BlipRun:
+        """Draw a run.
+
+        Parameters
+        ----------
+        axis : {0, 1, 2}
+            World axis of the phase encoding.
+        rng : Generator
+        spacing : float
+            Voxel size in mm.
+        peak_mm : (float, float)
+            Range of the largest displacement in the brain; some runs have nearly none.
+        """
         person = self.people[int(rng.integers(len(self.people)))]
-        view = _View.draw(person, axis, rng)
+        view = _View.draw(person, axis, rng, spacing)
         at = view.places(rng)
         b0, fa, csf, dipole, brain = sample(person[:5], at).numpy()
         brain = brain > 0.5
-        mm = self._displacement(dipole, brain, view, rng)
-        recorded = _record(b0, fa, csf, brain, mm / SPACING, rng)
-        guides = _guides(person[4:], at, rng)
-        _leave_out(recorded, guides, rng)
-        channels = network_channels(**recorded, **guides, directions=view.directions)
-        return {"input": channels, "target": mm[None], "mask": brain[None]}
+        mm = _displacement(dipole, brain, view, peak_mm, rng)
+        recorded = _record(b0, fa, csf, brain, mm / spacing, rng)
+        guides = _guides(person[4:], at, spacing, rng)
+        return BlipRun(recorded, guides, mm, brain, view.directions)
 
-    def _displacement(self, dipole, brain, view: _View, rng) -> np.ndarray:
-        """Displacement (mm) along the first axis: of the person's own air and bone, or another."""
-        shape, kind = dipole.shape, rng.random()
-        total = np.zeros(shape, np.float32)
-        if kind < 0.6:
-            total += _unit(shimmed(dipole, brain, int(rng.integers(1, 3))), brain)
-        if kind > 0.4:
-            share = rng.uniform(0.3, 1) if kind < 0.6 else 1.0
-            total += share * _unit(view.blobs(brain, rng), brain)
-        if rng.random() < 0.35:
-            rough = smooth_noise(rng, shape, int(rng.integers(4, 9)))[0].numpy()
-            total += rng.uniform(0.1, 1.0) * _unit(rough, brain)
-        total *= rng.uniform(*self.peak_mm) if rng.random() > 0.06 else rng.uniform(0, 1)
-        total *= -1 if rng.random() < 0.12 else 1
-        offset = rng.normal(0, 0.5) + smooth_noise(rng, shape, 2)[0].numpy() * rng.uniform(0, 0.4)
-        return (ndimage.gaussian_filter(total, 0.5) + offset).clip(-24, 24).astype(np.float32)
+
+def _displacement(dipole, brain, view: _View, peak_mm, rng: np.random.Generator) -> np.ndarray:
+    """Displacement (mm) along the first axis: of the person's own air and bone, or another."""
+    shape, kind = dipole.shape, rng.random()
+    total = np.zeros(shape, np.float32)
+    if kind < 0.6:
+        total += _unit(shimmed(dipole, brain, int(rng.integers(1, 3))), brain)
+    if kind > 0.4:
+        share = rng.uniform(0.3, 1) if kind < 0.6 else 1.0
+        total += share * _unit(view.blobs(brain, rng), brain)
+    if rng.random() < 0.35:
+        rough = smooth_noise(rng, shape, int(rng.integers(4, 9)))[0].numpy()
+        total += rng.uniform(0.1, 1.0) * _unit(rough, brain)
+    total *= rng.uniform(*peak_mm) if rng.random() > 0.06 else rng.uniform(0, 1)
+    total *= -1 if rng.random() < 0.12 else 1
+    offset = rng.normal(0, 0.5) + smooth_noise(rng, shape, 2)[0].numpy() * rng.uniform(0, 0.4)
+    smooth = ndimage.gaussian_filter(total, _FIELD_BLUR / view.spacing)
+    return (smooth + offset).clip(-24, 24).astype(np.float32)
 
 
 class _View:
     """How the network's grid lies on a person: axes, tilt and size of the head."""
 
-    def __init__(self, shape, directions: np.ndarray, to_voxel: np.ndarray, middle: np.ndarray):
+    def __init__(self, shape, spacing, directions, to_voxel, middle):
         self.shape = shape
+        self.spacing = spacing
         #: world direction of each array axis, mm a voxel; the tilt of the head is not in it
         self.directions = directions
         self.to_voxel = to_voxel
         self.middle = middle
 
     @classmethod
-    def draw(cls, person: Tensor, axis: int, rng: np.random.Generator) -> _View:
+    def draw(cls, person: Tensor, axis: int, rng: np.random.Generator, spacing: float) -> _View:
         order = [axis, *(a for a in range(3) if a != axis)]
-        directions = np.eye(3)[:, order] * SPACING
+        directions = np.eye(3)[:, order] * spacing
         directions[:, 0] *= rng.choice([-1, 1])
-        shape = tuple(round(_EXTENT[a] / SPACING) for a in order)
+        shape = tuple(round(_EXTENT[a] / spacing) for a in order)
         tilt = Rotation.from_euler("xyz", rng.normal(0, 6, 3), degrees=True).as_matrix()
         scale = np.diag(np.exp(rng.normal(0, 0.03, 3)))
         scale[0] *= rng.choice([-1, 1])
         middle = (np.array(person.shape[1:]) - 1) / 2 + rng.normal(0, 1.5, 3)
-        return cls(shape, directions, tilt @ scale / KEPT, middle)
+        return cls(shape, spacing, directions, tilt @ scale / KEPT, middle)
 
     def places(self, rng: np.random.Generator) -> Tensor:
         """Voxel of the person (I, J, K, 3) that each voxel of the grid shows."""
@@ -275,7 +339,9 @@ def _seen(shape, rng: np.random.Generator) -> np.ndarray:
     return seen
 
 
-def _guides(maps: Tensor, at: Tensor, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _guides(
+    maps: Tensor, at: Tensor, spacing: float, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
     """T2-like image, synthetic FA and brain, somewhat misplaced and wrong in value."""
     shape = tuple(at.shape[:3])
     middle = at.mean((0, 1, 2))
@@ -287,7 +353,7 @@ def _guides(maps: Tensor, at: Tensor, rng: np.random.Generator) -> dict[str, np.
     brain, t2, fa = sample(maps, at).numpy()
     # the generator's own mistakes of place
     along = int(rng.integers(3))
-    fa = ndimage.shift(fa, np.eye(3)[along] * rng.normal(0, 0.4 / SPACING), order=1)
+    fa = ndimage.shift(fa, np.eye(3)[along] * rng.normal(0, 0.4 / spacing), order=1)
     error = rng.uniform(0, 0.3) * smooth_noise(rng, shape, 20)[0].numpy()
     fa = ndimage.gaussian_filter(fa, rng.uniform(0.1, 0.7)) * (1 + error)
     t2 = t2 + rng.uniform(0, 0.06) * rng.standard_normal(shape, np.float32)
@@ -300,12 +366,3 @@ def _common_warp(offset: Tensor, rng: np.random.Generator) -> Tensor:
     cubic = torch.as_tensor(rng.normal(0, 1.0, (3, 3)), dtype=torch.float32)
     square = torch.as_tensor(rng.normal(0, 0.4, (3, 3)), dtype=torch.float32)
     return rng.uniform(0, 1.2) * (relative**3 @ cubic + relative**2 @ square)
-
-
-def _leave_out(recorded: dict, guides: dict, rng: np.random.Generator) -> None:
-    """Now and then a run without FA, or without b=0: what is there must do."""
-    chance = rng.random()
-    if chance < 0.07:
-        recorded["fa"], guides["synth_fa"] = (0 * x for x in (recorded["fa"], guides["synth_fa"]))
-    elif chance < 0.12:
-        recorded["b0"], guides["t2"] = (0 * x for x in (recorded["b0"], guides["t2"]))
