@@ -50,6 +50,14 @@ def runs(people: list, number: int) -> Iterator[BlipRun]:
         yield source.run(axis, np.random.default_rng([977, n]), spacing, PEAK_MM)
 
 
+def stranger(people: list, run: BlipRun, number: int) -> Guides:
+    """Guides of another run, in the place of a run's own: none of it can be believed."""
+    rng = np.random.default_rng([978, number])
+    axis = int(np.abs(run.directions[:, 0]).argmax())
+    spacing = float(np.abs(run.directions[:, 0]).max())
+    return BlipRuns(people, 1).run(axis, rng, spacing).scene()[1]
+
+
 def without_fa(measured: Measured, guides: Guides) -> tuple[Measured, Guides]:
     """The same scene, FA erased."""
     return replace(measured, fa=0 * measured.fa), replace(guides, fa=0 * guides.fa)
@@ -131,6 +139,7 @@ def main() -> None:
     parser.add_argument("--prior", type=float, help="weight of the learnt estimate")
     parser.add_argument("--bending", type=float, help="weight of its difference's bending")
     parser.add_argument("--fa", choices=("on", "off", "both"), default="both")
+    parser.add_argument("--strangers", action="store_true", help="guides of another person")
     parser.add_argument("--out", type=Path, help="table of every run (TSV), rows are added")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -145,6 +154,8 @@ def main() -> None:
     rows = []
     for number, run in enumerate(runs(people, options.runs)):
         scene = run.scene()
+        if options.strangers:
+            scene = (scene[0], stranger(people, run, number))
         for name in options.estimators:
             for fa in ("on", "off") if options.fa == "both" else (options.fa,):
                 seen = scene if fa == "on" else without_fa(*scene)

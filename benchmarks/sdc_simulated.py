@@ -30,6 +30,7 @@ from bids_gan.diffusion.tensor import fit_tensor
 from bids_gan.distortion.correct import CorrectionSettings, RunImages, estimate_correction
 from bids_gan.distortion.units import hz_to_voxels
 from bids_gan.geometry import box_grid, pe_axis_sign, resample, voxel_sizes
+from bids_gan.models.registry import find_card, load_model
 from bids_gan.simulate.epi import random_directions, simulate_dwi, susceptibility_field
 
 READOUT = 0.05
@@ -190,7 +191,10 @@ def run(person, other, scanned, condition, rng, settings=None):
         b0=nib.Nifti1Image(scanned["b0"], scanned["affine"]), b0_mask=scanned["b0_mask"],
         fa=scanned["fa"],
     )  # fmt: skip
-    found = estimate_correction(images, pe, READOUT, settings or CorrectionSettings())
+    network = load_model(find_card("distortion")).network
+    found = estimate_correction(
+        images, pe, READOUT, settings or CorrectionSettings(), network=network
+    )
     inside, truth = scanned["mask"], scanned["truth_mm"]
     if condition == "wrong axis":  # the true displacement is left, and a false one added
         error = np.hypot(found.estimate.displacement_mm, truth)[inside]
