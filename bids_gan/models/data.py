@@ -327,7 +327,7 @@ def _whole(recipe: dict, folder: Path) -> Source:
     """One contrast of whole brains, of the validation several at a time, to be compared."""
     options, simulation = recipe["data"], recipe["simulation"]
 
-    def brains(group: str, seed: int) -> Batches:
+    def brains(group: str, seed: int, people: int = 0) -> Batches:
         return single(
             WholeBrains(
                 _maps(recipe, folder, group),
@@ -336,11 +336,13 @@ def _whole(recipe: dict, folder: Path) -> Source:
                 simulation["contrasts"],
                 seed=seed,
                 spacing=options["spacing"],
+                people=people,
             ).batch
         )
 
     unseen = brains("validation", recipe["seed"] + 1)
-    return brains("train", recipe["seed"]), lambda: map(unseen, range(2))
+    train = brains("train", recipe["seed"], options.get("people", 0))
+    return train, lambda: map(unseen, range(2))
 
 
 def _seen(recipe: dict, folder: Path) -> Batches:

@@ -25,6 +25,7 @@ from bids_gan.gan.methods.unit import UNIT
 from bids_gan.gan.networks.classifier import ClassifyingDiscriminator
 from bids_gan.gan.networks.dense_discriminator import DenseDiscriminator
 from bids_gan.gan.networks.factory import build_network
+from bids_gan.gan.networks.histogram_critic import HistogramDiscriminator
 from bids_gan.gan.networks.multiscale import MultiScaleDiscriminator
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
 from bids_gan.gan.networks.progressive_critic import ProgressiveCritic
@@ -35,7 +36,7 @@ from bids_gan.models.losses import extra_losses
 #: methods whose generator is shown measured images only, never what another network made
 NEIGHBOURED = ("segmentation", "paired", "pix2pix")
 #: keys of [adversarial] that say something else than what its discriminator is made of
-_NOT_OF_THE_CRITIC = ("weight", "start", "output")
+_NOT_OF_THE_CRITIC = ("weight", "start", "output", "sees")
 
 
 def make_method(network: nn.Module, recipe: dict) -> Method:
@@ -102,7 +103,8 @@ def _unit(network: nn.Module, recipe: dict) -> UNIT:
 
 def _stargan(network: nn.Module, recipe: dict) -> StarGAN:
     contrasts = len(recipe["simulation"]["contrasts"])
-    critic = _critic(ClassifyingDiscriminator, recipe, 1, contrasts)
+    kinds = {"convolutions": ClassifyingDiscriminator, "histograms": HistogramDiscriminator}
+    critic = _critic(_one_of(kinds, recipe, "sees", "convolutions"), recipe, 1, contrasts)
     return _build(StarGAN, recipe, network, critic, contrasts, **_image(recipe))
 
 
@@ -178,17 +180,22 @@ def _critic(kind: Callable[..., nn.Module], recipe: dict, *channels: int) -> nn.
 
 def _patch_discriminator(channels: int, recipe: dict) -> nn.Module:
     """PatchGAN, or with ``output = "dense"`` one score of the whole image."""
-    output = recipe["adversarial"].get("output", "patch")
     kinds = {
         "patch": PatchDiscriminator,
         "dense": partial(DenseDiscriminator, size=recipe["data"]["patch"]),
     }
-    if output not in kinds:
+    return _critic(_one_of(kinds, recipe, "output", "patch"), recipe, channels)
+
+
+def _one_of(kinds: dict[str, Callable], recipe: dict, key: str, usual: str) -> Callable:
+    """The kind of discriminator that [adversarial] names."""
+    named = recipe["adversarial"].get(key, usual)
+    if named not in kinds:
         raise UsageError(
-            f"recipe {recipe['name']}, [adversarial]: output = {output!r}, "
+            f"recipe {recipe['name']}, [adversarial]: {key} = {named!r}, "
             f"accepted are {', '.join(kinds)}"
         )
-    return _critic(kinds[output], recipe, channels)
+    return kinds[named]
 
 
 #: method of a recipe -> function (network, recipe) -> method; some also take extra losses

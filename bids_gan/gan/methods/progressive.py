@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +26,8 @@ class ProgressiveGAN:
     stages : int
         How many sizes there are.
     steps : float
-        Of the training. The last size, the hardest, gets half of them, the others share the other
-        half; in the first half of all but the first the new size fades in.
+        Of the training. Every size gets twice as many as the one before, so the last, the hardest,
+        about half of all; in the first half of all but the first the new size fades in.
     value_range : str
         See :data:`bids_gan.gan.heads.RANGES`.
     penalty_weight, drift_weight : float
@@ -56,13 +57,12 @@ class ProgressiveGAN:
 
     def progress(self, step: float) -> float:
         """How far the networks have grown at a step, see :func:`stage_and_share`."""
-        half = self.steps / 2
-        early = half / max(self.stages - 1, 1)
-        stage = min(int(step / early), self.stages - 1)
+        shortest = self.steps / (2**self.stages - 1)
+        stage = min(int(math.log2(step / shortest + 1)), self.stages - 1)
         if stage == 0:
             return 0.0
-        length = half if stage == self.stages - 1 else early
-        share = min(2 * (step - stage * early) / length, 1.0)
+        length = 2**stage * shortest
+        share = min(2 * (step - (length - shortest)) / length, 1.0)
         # at the very beginning of a fade the new size is there, if only just
         return stage - 1 + max(share, 1e-6)
 

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from bids_gan.gan.heads import bounded
-from bids_gan.gan.losses.adversarial import discriminator_loss, generator_loss, gradient_penalty
+from bids_gan.gan.losses.adversarial import (
+    WITHOUT_PENALTY,
+    discriminator_loss,
+    generator_loss,
+    gradient_penalty,
+    known_objective,
+)
 from bids_gan.gan.losses.classification import class_cross_entropy
 from bids_gan.gan.losses.image import agreement, masked_l1
 from bids_gan.gan.methods.parts import Turns, adam, label_channels, opinion
@@ -20,26 +26,29 @@ class StarGAN:
     Parameters
     ----------
     generator : module
-        Maps (N, 1 + K, ...), the image and a channel a contrast, to one raw channel. It must pad
-        with zeros: with reflection a constant channel stays constant, instance normalisation
-        subtracts it, and the label has no influence.
-    discriminator : ClassifyingDiscriminator
-        Of one channel and K classes.
+        Maps (N, 1 + K, ...), the image and a channel a contrast, to one raw channel. If it has
+        instance normalisation it must pad with zeros: with reflection a constant channel stays
+        constant, the normalisation subtracts it, and the label has no influence.
+    discriminator : ClassifyingDiscriminator or HistogramDiscriminator
+        Of one channel and K classes; gives one score of realism a patch, or one for each contrast.
     contrasts : int
         K.
     value_range : str
         See :data:`bids_gan.gan.heads.RANGES`.
-    cycle_weight, class_weight, penalty_weight : float
-        Of the way back, of the contrast's name, and of the gradient penalty, against the
-        Wasserstein terms.
+    cycle_weight, class_weight, identity_weight, penalty_weight : float
+        Of the way back, of the contrast's name, of an image being told to become what it is, and
+        of the gradient penalty, against the adversarial terms.
+    objective : {'wasserstein', 'least-squares', 'cross-entropy', 'hinge'}
+        Adversarial; only the first, that of the publication, has a gradient penalty.
     critic_steps : int
         Steps of the discriminator for one of the generator.
     learning_rate : float
 
     Notes
     -----
-    The objective of the generator is divided by `cycle_weight`, that of the discriminator by
-    `penalty_weight`: Adam does not see the scale, the limit on the norm of the gradient does.
+    The objective of the generator is divided by `cycle_weight`, that of a discriminator with a
+    penalty by `penalty_weight`: Adam does not see the scale, the limit on the norm of the gradient
+    does.
     """
 
     def __init__(
@@ -50,7 +59,9 @@ class StarGAN:
         value_range: str = "positive",
         cycle_weight: float = 10.0,
         class_weight: float = 1.0,
+        identity_weight: float = 0.0,
         penalty_weight: float = 10.0,
+        objective: str = "wasserstein",
         critic_steps: int = 5,
         learning_rate: float = 1e-4,
     ):
@@ -58,7 +69,9 @@ class StarGAN:
         self.value_range = value_range
         self.cycle_weight = cycle_weight
         self.class_weight = class_weight
+        self.identity_weight = identity_weight
         self.penalty_weight = penalty_weight
+        self.objective = known_objective(objective)
         self.modules = {"generator": generator, "discriminator": discriminator}
         self.optimisers = adam(self.modules, learning_rate)
         self.turns = Turns(critic_steps)
@@ -79,30 +92,42 @@ class StarGAN:
             indices of what each image is and of what it is to be.
         step : int
         """
-        generator, critic = self.modules["generator"], self.modules["discriminator"]
+        generator = self.modules["generator"]
         mask, wanted = batch["mask"], batch["wanted"]
         image = batch["input"] * mask
         result = {}
         if self.turns.generator_moves():
             fake = self.translate(generator, image, wanted, mask)
-            back = self.translate(generator, fake, batch["contrast"], mask)
-            scores, logits = opinion(critic, fake)
-            named = self.class_weight * class_cross_entropy(logits, wanted)
-            result["generator"] = {
-                "cycle": masked_l1(back, image, mask),
-                "fool": generator_loss(scores, "wasserstein") / self.cycle_weight,
-                "fake_class": named / self.cycle_weight,
-            }
+            result["generator"] = self._teach(batch, image, fake)
         else:
             with torch.no_grad():
                 fake = self.translate(generator, image, wanted, mask)
-        return result | {"discriminator": self._judge(image, fake.detach(), batch["contrast"])}
+        return result | {"discriminator": self._judge(batch, image, fake.detach())}
 
-    def _judge(self, image: Tensor, fake: Tensor, contrast: Tensor) -> dict[str, Tensor]:
-        critic = self.modules["discriminator"]
+    def _teach(self, batch: dict[str, Tensor], image: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        generator, mask, contrast = self.modules["generator"], batch["mask"], batch["contrast"]
+        scores, logits = opinion(self.modules["discriminator"], fake)
+        judged = generator_loss(_of(scores, batch["wanted"]), self.objective)
+        named = self.class_weight * class_cross_entropy(logits, batch["wanted"])
+        back = self.translate(generator, fake, contrast, mask)
+        terms = {
+            "cycle": masked_l1(back, image, mask),
+            "fool": judged / self.cycle_weight,
+            "fake_class": named / self.cycle_weight,
+        }
+        if self.identity_weight:
+            same = masked_l1(self.translate(generator, image, contrast, mask), image, mask)
+            terms["identity"] = self.identity_weight / self.cycle_weight * same
+        return terms
+
+    def _judge(self, batch: dict[str, Tensor], image: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        critic, contrast = self.modules["discriminator"], batch["contrast"]
         scores, logits = critic(image)
-        judged = discriminator_loss(scores, critic(fake)[0], "wasserstein")
+        fake_scores = _of(critic(fake)[0], batch["wanted"])
+        judged = discriminator_loss(_of(scores, contrast), fake_scores, self.objective)
         named = self.class_weight * class_cross_entropy(logits, contrast)
+        if self.objective in WITHOUT_PENALTY:
+            return {"judge": judged, "real_class": named}
         return {
             "judge": judged / self.penalty_weight,
             "real_class": named / self.penalty_weight,
@@ -157,3 +182,10 @@ class StarGAN:
             for index in range(self.contrasts)
         }
         return {"input": image[0, 0]} | {name: volume[0, 0] for name, volume in made.items()}
+
+
+def _of(scores: Tensor, contrast: Tensor) -> Tensor:
+    """Scores (N, 1, ...) of realism as the contrast of each image, of those for every contrast."""
+    if scores.shape[1] == 1:
+        return scores
+    return scores[torch.arange(len(scores)), contrast].unsqueeze(1)

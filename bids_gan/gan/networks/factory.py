@@ -12,6 +12,7 @@ from bids_gan.gan.networks.matching import MatchingUNet
 from bids_gan.gan.networks.progressive import ProgressiveGenerator
 from bids_gan.gan.networks.residual import Residual
 from bids_gan.gan.networks.resnet import ResNetGenerator
+from bids_gan.gan.networks.tone_curves import ToneCurves
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
 from bids_gan.gan.networks.unit import SharedLatentGenerator
 
@@ -23,6 +24,7 @@ NETWORKS = {
     "collagan": CollaborativeUNet,
     "autoencoder": Autoencoder,
     "classifier": ImageClassifier,
+    "tone-curves": ToneCurves,
     "progressive": ProgressiveGenerator,
     "dual-stage": DualStageGenerator,
 }

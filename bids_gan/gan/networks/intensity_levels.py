@@ -5,6 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+#: of compressed intensities: six times white matter, brighter than fluid in T2w
+HIGHEST = 0.85
+
+
+def compressed(x: Tensor) -> Tensor:
+    """Bring intensities from 0 on to [0, 1), so that levels are finest where tissues are."""
+    return x / (1 + x)
+
 
 class IntensityLevels(nn.Module):
     """How near each voxel is to each of several intensities, a channel a level.

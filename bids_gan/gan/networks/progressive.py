@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bids_gan.gan.networks.equalised import Equalised, PixelNorm
 from bids_gan.gan.networks.layers import layers_of
+from bids_gan.gan.networks.unet import depth_to_space
 
 SMALLEST = 4
 
@@ -34,6 +35,16 @@ def halve(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=0.5, mode="area")
 
 
+@torch.no_grad()
+def alike_inside_blocks(weight: Tensor, block: int) -> None:
+    """Give the channels that become one block of voxels one weight, in place.
+
+    So an image begins without a checkerboard (Aitken et al. 2017,
+    https://arxiv.org/abs/1707.02937), which a critic would find before it finds anything else.
+    """
+    weight.copy_(weight[::block].repeat_interleave(block, dim=0))
+
+
 class ProgressiveGenerator(nn.Module):
     """From a vector to an image, with equalised layers and pixel normalisation.
 
@@ -42,7 +53,7 @@ class ProgressiveGenerator(nn.Module):
     latent : int
         Length of the vector.
     widths : sequence of int
-        Channels at 4, 8, 16 ... voxels a side.
+        Channels of the features of images of 4, 8, 16 ... voxels a side.
     channels : int
         Of the image.
     dimensions : {3, 2}
@@ -54,6 +65,11 @@ class ProgressiveGenerator(nn.Module):
     ----------
     progress : () tensor
         How far it has grown, see :func:`stage_and_share`; at first to the end.
+
+    Notes
+    -----
+    Features have half the resolution of the image, whose 2 × 2 × 2 voxels each come from channels
+    of one place: at 64 voxels a side a step costs an eighth of what it would otherwise.
     """
 
     def __init__(
@@ -72,7 +88,7 @@ class ProgressiveGenerator(nn.Module):
             return [layer, nn.LeakyReLU(0.2), PixelNorm()]
 
         self.latent = latent
-        self.coarse = (widths[0], *(SMALLEST,) * dimensions)
+        self.coarse = (widths[0], *(SMALLEST // 2,) * dimensions)
         self.first = nn.Sequential(
             PixelNorm(),
             Equalised(nn.Linear(latent, math.prod(self.coarse)), gain=math.sqrt(2) / 4),
@@ -85,8 +101,10 @@ class ProgressiveGenerator(nn.Module):
             nn.Sequential(*block(a, b), *block(b, b)) for a, b in itertools.pairwise(widths)
         )
         self.to_image = nn.ModuleList(
-            Equalised(convolution(width, channels, 1), gain) for width in widths
+            Equalised(convolution(width, 2**dimensions * channels, 1), gain) for width in widths
         )
+        for layer in self.to_image:
+            alike_inside_blocks(layer.layer.weight, 2**dimensions)
         self.register_buffer("progress", torch.tensor(float(len(widths) - 1)))
 
     def forward(self, z: Tensor) -> Tensor:
@@ -95,7 +113,8 @@ class ProgressiveGenerator(nn.Module):
         x, before = self.first(z), None
         for block in self.blocks[:stage]:
             before, x = x, block(double(x))
-        image = self.to_image[stage](x)
+        image = depth_to_space(self.to_image[stage](x))
         if share == 1.0:
             return image
-        return torch.lerp(double(self.to_image[stage - 1](before)), image, share)
+        coarse = depth_to_space(self.to_image[stage - 1](before))
+        return torch.lerp(double(coarse), image, share)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from bids_gan.gan.networks.equalised import BatchDeviation, Equalised
 from bids_gan.gan.networks.layers import layers_of
 from bids_gan.gan.networks.progressive import SMALLEST, halve, stage_and_share
+from bids_gan.gan.networks.unet import space_to_depth
 
 
 class ProgressiveCritic(nn.Module):
@@ -40,7 +41,7 @@ class ProgressiveCritic(nn.Module):
             return [layer, nn.LeakyReLU(0.2)]
 
         self.from_image = nn.ModuleList(
-            nn.Sequential(*block(channels, width, 1)) for width in widths
+            nn.Sequential(*block(2**dimensions * channels, width, 1)) for width in widths
         )
         self.blocks = nn.ModuleList(
             nn.Sequential(*block(b, b), *block(b, a)) for a, b in itertools.pairwise(widths)
@@ -49,7 +50,7 @@ class ProgressiveCritic(nn.Module):
             BatchDeviation(),
             *block(widths[0] + 1, widths[0]),
             nn.Flatten(),
-            Equalised(nn.Linear(widths[0] * SMALLEST**dimensions, widths[0])),
+            Equalised(nn.Linear(widths[0] * (SMALLEST // 2) ** dimensions, widths[0])),
             nn.LeakyReLU(0.2),
             Equalised(nn.Linear(widths[0], 1), gain=1.0),
         )
@@ -58,9 +59,10 @@ class ProgressiveCritic(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Score (N, 1) of images (N, channels, ...) of the size grown to."""
         stage, share = stage_and_share(float(self.progress))
-        features = self.from_image[stage](x)
+        features = self.from_image[stage](space_to_depth(x))
         for index in reversed(range(stage)):
             features = halve(self.blocks[index](features))
             if index == stage - 1 and share < 1.0:
-                features = torch.lerp(self.from_image[index](halve(x)), features, share)
+                coarse = self.from_image[index](space_to_depth(halve(x)))
+                features = torch.lerp(coarse, features, share)
         return self.last(features)

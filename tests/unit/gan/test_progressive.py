@@ -32,7 +32,7 @@ def grown(network, progress):
 
 def make(dimensions=3):
     generator, critic = networks(dimensions)
-    return ProgressiveGAN(generator, critic, len(WIDTHS), steps=12)
+    return ProgressiveGAN(generator, critic, len(WIDTHS), steps=14)
 
 
 def batch(step, dimensions=3):
@@ -62,6 +62,13 @@ def test_generator_fades_in_from_the_stage_before_to_the_new_one_alone(stage):
     torch.testing.assert_close(middle, (before + alone) / 2)
 
 
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_images_begin_without_a_checkerboard(dimensions):
+    image = networks(dimensions)[0](torch.randn(2, 5))
+    torch.testing.assert_close(double(halve(image)), image)
+    assert image.std() > 0.1
+
+
 @pytest.mark.parametrize("stage", [1, 2])
 def test_critic_fades_in_as_well(stage):
     _, critic = networks()
@@ -75,11 +82,11 @@ def test_critic_fades_in_as_well(stage):
 
 def test_phases_come_in_order():
     method = make()
-    seen = [method.progress(step) for step in range(13)]
-    # a quarter at the first size, one of fading and of the next alone, then half of all
-    expected = [0, 0, 0, 0, 2 / 3, 1, 1, 4 / 3, 5 / 3, 2, 2, 2, 2]
+    seen = [method.progress(step) for step in range(15)]
+    # two steps of the first size, then twice as many of each, half of them to fade in
+    expected = [0, 0, 0, 1 / 2, 1, 1, 1, 5 / 4, 3 / 2, 7 / 4, 2, 2, 2, 2, 2]
     assert seen == pytest.approx(expected, abs=1e-5)
-    assert [stage_and_share(p)[0] for p in seen] == [0] * 3 + [1] * 3 + [2] * 7
+    assert [stage_and_share(p)[0] for p in seen] == [0] * 2 + [1] * 4 + [2] * 9
 
 
 def test_real_images_have_the_detail_of_generated_ones():
@@ -90,7 +97,7 @@ def test_real_images_have_the_detail_of_generated_ones():
     torch.testing.assert_close(fading, double(halve(image)), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("step", [0, 5, 11])
+@pytest.mark.parametrize("step", [0, 3, 13])
 def test_each_network_learns_from_its_own_loss_alone(step):
     method = make()
     losses = method.losses(batch(0), step)

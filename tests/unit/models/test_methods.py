@@ -20,7 +20,7 @@ SMALL = {
     "pix2pix": ({"base": 2, "blocks": 1}, {"base": 2}),
     "cyclegan": ({"base": 2, "blocks": 1}, {"base": 2}),
     "unit": ({"base": 2, "blocks": 2}, {"base": 2, "layers": 2, "scales": 2}),
-    "stargan": ({"base": 2, "blocks": 1}, {"base": 2, "layers": 1}),
+    "stargan": ({"width": 4, "levels": 4}, {"base": 2}),
     "collagan": ({"widths": [8, 8]}, {"base": 2, "layers": 1, "start": 1}),
     "constrained-autoencoder": ({"size": 16, "latent": 4, "widths": [4, 4]}, {"width": 4}),
     "progressive": ({"latent": 4, "widths": [4, 4, 4]}, {}),

@@ -7,7 +7,7 @@ from head_map import FLUID, GREY, WHITE, nested_tissues
 
 from bids_gan.gan.losses.physical import epi_difference
 from bids_gan.simulate.composition import LESION
-from bids_gan.simulate.contrasts import ContrastPatches, random_lesion
+from bids_gan.simulate.contrasts import ContrastPatches, WholeBrains, random_lesion
 from bids_gan.simulate.physics import protocol_contrasts
 
 KINDS = ("T1w", "T2w", "PDw", "FLAIR")
@@ -89,3 +89,35 @@ def test_lesions_are_within_white_matter_and_of_the_size_asked_for():
         extent = lesion.nonzero()
         assert (extent.amax(0) - extent.amin(0)).max() <= 2 * 6 * 1.9 + 1
     assert not random_lesion(torch.full((8, 8, 8), GREY), np.random.default_rng(0)).any()
+
+
+def test_so_many_people_there_are_and_nobody_twice_in_a_batch():
+    brains = WholeBrains([nested_tissues()], 16, 3, ["T1w"], seed=4, people=4)
+    batches = [brains.batch(step)["contrasts"] for step in range(12)]
+    faces = [{float(image.sum()) for image in batch} for batch in batches]
+    assert all(len(people) == 3 for people in faces)
+    assert len(set.union(*faces)) == 4
+    anew = WholeBrains([nested_tissues()], 16, 3, ["T1w"], seed=4, people=4)
+    assert torch.equal(anew.batch(11)["contrasts"], batches[11])
+
+
+def test_kept_people_are_the_same_but_for_rounding():
+    options = {"seed": 4, "people": 2}
+    kept = WholeBrains([nested_tissues()], 16, 2, ["T1w"], **options)
+    first, again = kept.batch(0), kept.batch(0)
+    fresh = kept._patch(np.random.default_rng([4, 0, 1]))
+    at = int(np.random.default_rng([4, 0]).choice(2, 2, replace=False).argmin())
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    for key, value in fresh.items():
+        assert first[key].dtype == value.dtype
+        torch.testing.assert_close(first[key][at], value, rtol=1e-3, atol=1e-3)
+
+
+def test_brain_lies_in_the_middle_though_its_stem_reaches_far_down():
+    head = nested_tissues()
+    stem = np.zeros((40, 40, 80), head.dtype)
+    stem[..., 40:] = head
+    stem[18:22, 18:22, :40] = WHITE
+    mask = WholeBrains([stem], 40, 1, ["T1w"], seed=2).batch(0)["mask"][0, 0]
+    places = mask.nonzero()[:, 2]
+    assert float(places.float().mean()) == pytest.approx(19.5, abs=5)
