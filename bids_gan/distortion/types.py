@@ -135,6 +135,8 @@ class FieldEstimate:
         T1w brain mask on the diffusion grid.
     terms : dict of str to float
         Terms of the objective at the end.
+    expected_error_mm : float or None
+        Root mean square in the brain of the standard deviation of the prior, if there was one.
     """
 
     hz: np.ndarray
@@ -142,6 +144,7 @@ class FieldEstimate:
     dwi_to_t1w: np.ndarray
     mask: np.ndarray
     terms: dict[str, float] = field(default_factory=dict)
+    expected_error_mm: float | None = None
 
     @property
     def disagreement(self) -> float:
