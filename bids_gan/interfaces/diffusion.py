@@ -123,13 +123,9 @@ class EstimateCorrection(SimpleInterface):
 
     def _from_synthetic_fa(self, images):
         from bids_gan.distortion.correct import estimate_correction
-        from bids_gan.models.registry import find_card, load_model
 
         correction = estimate_correction(
-            images,
-            self.inputs.pe_direction,
-            self.inputs.readout_time,
-            network=load_model(find_card("distortion")).network,
+            images, self.inputs.pe_direction, self.inputs.readout_time
         )
         found = correction.coregistration
         moved = {

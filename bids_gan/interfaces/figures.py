@@ -140,7 +140,7 @@ class DrawRun(SimpleInterface):
         scale = mm_per_hz(field.affine, inputs.pe_direction, inputs.readout_time)
         shift = nib.Nifti1Image(np.asarray(field.dataobj) * scale, field.affine)
         background = nib.load(inputs.dwiref)
-        error = json.loads(Path(inputs.quality).read_text()).get("expected_error_mm")
+        error = json.loads(Path(inputs.quality).read_text()).get("displacement_spread_mm")
         path = folder / "field.svg"
         return {
             "fieldmap": plot_field(field, background, mask, scale, path, error_mm=error),

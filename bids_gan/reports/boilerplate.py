@@ -165,8 +165,7 @@ _ROUTES = {
         "With the synthetic FA, susceptibility distortion was estimated as a displacement along "
         "the phase-encoding axis that makes the measured FA and b=0 image agree with the "
         "synthetic FA and the anatomy, after rigid registration of the T1-weighted to the b=0 "
-        "image. It was held to what a network, trained on simulated heads, expected of it, as far "
-        "as that was sure. It was expressed as a field in Hz through the total readout time."
+        "image, and expressed as a field in Hz through the total readout time."
     ),
 }
 
