@@ -38,6 +38,9 @@ class StarGAN:
     cycle_weight, class_weight, identity_weight, penalty_weight : float
         Of the way back, of the contrast's name, of an image being told to become what it is, and
         of the gradient penalty, against the adversarial terms.
+    cycle_start : int
+        Step from which the way back counts. A generator that begins flat can return from any
+        exchange of tissues as well as from the right one, so the discriminator must come first.
     objective : {'wasserstein', 'least-squares', 'cross-entropy', 'hinge'}
         Adversarial; only the first, that of the publication, has a gradient penalty.
     critic_steps : int
@@ -61,6 +64,7 @@ class StarGAN:
         class_weight: float = 1.0,
         identity_weight: float = 0.0,
         penalty_weight: float = 10.0,
+        cycle_start: int = 0,
         objective: str = "wasserstein",
         critic_steps: int = 5,
         learning_rate: float = 1e-4,
@@ -71,6 +75,7 @@ class StarGAN:
         self.class_weight = class_weight
         self.identity_weight = identity_weight
         self.penalty_weight = penalty_weight
+        self.cycle_start = cycle_start
         self.objective = known_objective(objective)
         self.modules = {"generator": generator, "discriminator": discriminator}
         self.optimisers = adam(self.modules, learning_rate)
@@ -98,23 +103,24 @@ class StarGAN:
         result = {}
         if self.turns.generator_moves():
             fake = self.translate(generator, image, wanted, mask)
-            result["generator"] = self._teach(batch, image, fake)
+            result["generator"] = self._teach(batch, image, fake, step)
         else:
             with torch.no_grad():
                 fake = self.translate(generator, image, wanted, mask)
         return result | {"discriminator": self._judge(batch, image, fake.detach())}
 
-    def _teach(self, batch: dict[str, Tensor], image: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    def _teach(
+        self, batch: dict[str, Tensor], image: Tensor, fake: Tensor, step: int
+    ) -> dict[str, Tensor]:
         generator, mask, contrast = self.modules["generator"], batch["mask"], batch["contrast"]
         scores, logits = opinion(self.modules["discriminator"], fake)
         judged = generator_loss(_of(scores, batch["wanted"]), self.objective)
         named = self.class_weight * class_cross_entropy(logits, batch["wanted"])
-        back = self.translate(generator, fake, contrast, mask)
-        terms = {
-            "cycle": masked_l1(back, image, mask),
-            "fool": judged / self.cycle_weight,
-            "fake_class": named / self.cycle_weight,
-        }
+        terms = {"fool": judged / self.cycle_weight, "fake_class": named / self.cycle_weight}
+        if step >= self.cycle_start:
+            terms["cycle"] = masked_l1(
+                self.translate(generator, fake, contrast, mask), image, mask
+            )
         if self.identity_weight:
             same = masked_l1(self.translate(generator, image, contrast, mask), image, mask)
             terms["identity"] = self.identity_weight / self.cycle_weight * same

@@ -11,7 +11,8 @@ HIGHEST = 0.85
 
 def compressed(x: Tensor) -> Tensor:
     """Bring intensities from 0 on to [0, 1), so that levels are finest where tissues are."""
-    return x / (1 + x)
+    positive = x.clamp_min(0)
+    return positive / (1 + positive)
 
 
 class IntensityLevels(nn.Module):

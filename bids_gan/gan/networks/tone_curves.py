@@ -24,7 +24,8 @@ class ToneCurves(nn.Module):
     Parameters
     ----------
     in_channels : int
-        The image, not negative, and channels that are told to the network, such as labels.
+        The image, of which what is below zero counts as zero, and channels that are told to the
+        network, such as labels.
     out_channels : int
         One curve each.
     levels : int
@@ -63,7 +64,7 @@ class ToneCurves(nn.Module):
         told = in_channels - 1
         self.outputs, self.factor = out_channels, factor
         self.levels = IntensityLevels(levels, HIGHEST)
-        self.histogram = layers_of(dimensions).average_pool(factor)
+        self.pool = layers_of(dimensions).average_pool(factor)
         self.net = nn.Sequential(
             convolution(levels + told, width, 3, padding=1),
             nn.LeakyReLU(0.1),
@@ -80,7 +81,7 @@ class ToneCurves(nn.Module):
         """Map (N, in_channels, ...) to raw (N, out_channels, ...)."""
         padded = pad_to_multiple(x, self.factor, "replicate")
         near = self.levels(compressed(padded[:, :1]))
-        seen = torch.cat([self.histogram(near), self.histogram(padded[:, 1:])], dim=1)
+        seen = self.pool(torch.cat([near, padded[:, 1:]], dim=1))
         mode = "trilinear" if x.dim() == 5 else "bilinear"
         curves = F.interpolate(self.net(seen), size=padded.shape[2:], mode=mode)
         values = [(near * curve).sum(1, keepdim=True) for curve in curves.chunk(self.outputs, 1)]
