@@ -10,9 +10,11 @@ from test_estimate import mean_error, person
 from torch import nn
 from torch.nn import functional as F
 
+from bids_gan.distortion import correct
+from bids_gan.distortion.coregister import Coregistration
 from bids_gan.distortion.estimate import estimate_field
 from bids_gan.distortion.learnt import CHANNELS, SPACING, canonical_grid, predict
-from bids_gan.distortion.types import EstimatorSettings, FieldPrior, Level
+from bids_gan.distortion.types import EstimatorSettings, FieldEstimate, FieldPrior, Level
 from bids_gan.gan.networks.layers import pad_to_multiple
 from bids_gan.gan.networks.matching import MatchingUNet
 from bids_gan.geometry import resample
@@ -75,3 +77,24 @@ def test_prior_is_followed_as_far_as_it_is_sure():
     ]  # fmt: skip
     assert errors[0] > 0.8
     assert errors[1] < 0.6
+
+
+@pytest.mark.parametrize("network", [None, "a network"])
+def test_every_start_of_the_alignment_has_its_own_prior(network, monkeypatch):
+    moved = np.eye(4)
+    moved[0, 3] = 3
+    found = Coregistration(moved, "header", "registration", 3.0, 0.0, 0.9, 0.9, np.zeros(3))
+    priors = []
+
+    def estimate(measured, guides, pull, settings, prior):
+        priors.append(prior)
+        return FieldEstimate(None, None, pull, None, {"b0": pull[0, 3]})
+
+    monkeypatch.setattr(correct, "coregister", lambda *_: found)
+    monkeypatch.setattr(correct, "predict", lambda m, g, pull, network: (network, pull[0, 3]))
+    monkeypatch.setattr(correct, "estimate_field", estimate)
+    measured, guides, _, mask = person()
+    scene = (measured, mask, guides, None, ONE_LEVEL)
+    _, better = correct._best_fit(*scene, network)
+    assert priors == ([None, None] if network is None else [(network, 3), (network, 0)])
+    assert better.dwi_to_t1w[0, 3] == 0
