@@ -127,6 +127,19 @@ def summary(rows: list[dict]) -> Iterator[str]:
         )
 
 
+def expected_errors(rows: list[dict]) -> Iterator[str]:
+    """How well the predicted standard deviation of a whole run tells its error."""
+    for name in dict.fromkeys(r["estimator"] for r in rows):
+        pairs = [(float(r["sigma"]), float(r["rms"])) for r in rows if r["estimator"] == name]
+        sigma, rms = np.array(pairs).T
+        if np.isfinite(sigma).all():
+            low, high = np.percentile(rms / sigma, [5, 95])
+            yield (
+                f"{name}: predicted and real error of a run correlate with "
+                f"{spearmanr(sigma, rms)[0]:.2f}; 90 % are {low:.2f} to {high:.2f} of it"
+            )
+
+
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -168,7 +181,7 @@ def main() -> None:
                 rows[-1] |= row(run, found)
                 if options.out:
                     _append(options.out, rows[-1])
-    print("\n".join(summary(rows)))
+    print("\n".join([*summary(rows), "", *expected_errors(rows)]))
 
 
 def _append(path: Path, values: dict) -> None:
