@@ -63,6 +63,7 @@ def stargan(method, network, batches: list[Batch]) -> Iterator[tuple[str, float]
     """Error over all pairs of contrasts, and what the label does."""
     scores = mean([method.score(network, batch) for batch in batches])
     yield "L1 over all pairs of contrasts", scores["l1"]
+    yield "correlation", scores["r"]
     yield "L1 of the input taken for the output", scores["unchanged_l1"]
     yield "L1 of the best constant", constant_l1(batches, "contrasts")
     yield "mean difference between two labels", scores["label_effect"]

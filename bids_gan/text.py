@@ -24,6 +24,15 @@ def load_json(path: Path) -> Any:
     return _parsed(json.loads, path)
 
 
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Object in a JSON file; None where there is no file, or none can be read from it."""
+    try:
+        content = load_json(path)
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
 def load_toml(path: Path) -> dict[str, Any]:
     """Content of a TOML file.
 

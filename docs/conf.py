@@ -10,10 +10,14 @@ PACKAGE = DOCS.parent / "bids_gan"
 project = "bids-gan"
 author = copyright = "The bids-gan developers"
 release = re.search(r'__version__ = "(.+)"', (PACKAGE / "__init__.py").read_text())[1]
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.mathjax"]
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
+# es5/tex-svg.js of the npm package mathjax 3.2.2, unchanged; with its fonts, so without network
+mathjax_path = "mathjax/tex-svg.js"
 html_theme = "alabaster"
 html_theme_options = {"description": "Missing contrasts and EPI distortion correction"}
 html_show_sourcelink = False

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bids_gan.errors import DataError
-from bids_gan.text import load_json
+from bids_gan.text import read_json
 
 
 @dataclass(frozen=True)
@@ -174,9 +174,5 @@ def _canonical_grid(path: Path) -> tuple:
 
 def _sources(path: Path) -> list[str]:
     sidecar = path.with_name(path.name.removesuffix(".nii.gz") + ".json")
-    try:
-        content = load_json(sidecar)
-    except (OSError, ValueError):
-        return []
-    sources = content.get("Sources", []) if isinstance(content, dict) else []
-    return [source for source in sources if isinstance(source, str)]
+    sources = (read_json(sidecar) or {}).get("Sources")
+    return [each for each in sources if isinstance(each, str)] if isinstance(sources, list) else []

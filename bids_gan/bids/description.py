@@ -11,7 +11,7 @@ from bids_gan import __version__
 from bids_gan.bids.outputs import write_json, write_text
 from bids_gan.errors import UsageError
 from bids_gan.settings import Settings
-from bids_gan.text import load_json
+from bids_gan.text import read_json
 
 BIDS_VERSION = "1.11.1"
 _README = """\
@@ -23,10 +23,11 @@ Made by bids-gan {version} from the dataset "{name}".
   person, which their JSON files name as `Sources`, not measured. These say `"Synthetic": true`.
 - `dwi/*_desc-preproc_*`: measured diffusion images and their maps after correction.
 - `fmap/*_desc-preproc_fieldmap.nii.gz`: the field map in Hz that was applied; `desc-rejected`: one
-  that was estimated but not applied, since it did not improve the agreement with the T1w.
+  that was estimated but not applied, since it did not improve the agreement with the T1w;
+  `desc-check`: one from what was acquired beside, for comparison.
 - `sub-*.html`: one report a person; `logs/`: settings, methods text and crash files of each run.
 
-`.bidsignore` names the files for which BIDS has no official name yet.
+`.bidsignore` names the files for which BIDS has no official name yet, and fields for comparison.
 """
 
 
@@ -49,7 +50,7 @@ def write_description(
         OUTPUT_DIR holds another dataset.
     """
     check_output_dir(settings.output_dir)
-    raw = _read(settings.bids_dir / "dataset_description.json")
+    raw = read_json(settings.bids_dir / "dataset_description.json") or {}
     name = raw.get("Name", settings.bids_dir.name)
     write_json(
         settings.output_dir / "dataset_description.json",
@@ -71,7 +72,8 @@ def check_output_dir(output_dir: Path) -> None:
     path = output_dir / "dataset_description.json"
     if not path.exists():
         return
-    makers = _read(path).get("GeneratedBy", [])
+    makers = (read_json(path) or {}).get("GeneratedBy")
+    makers = makers if isinstance(makers, list) else []
     if not any(isinstance(maker, dict) and maker.get("Name") == "bids-gan" for maker in makers):
         raise UsageError(
             f"OUTPUT_DIR {output_dir} holds another dataset (its dataset_description.json was not "
@@ -102,11 +104,3 @@ def _description(
 def _link(path: Path, start: Path) -> str:
     """Relative link, so that both folders can be moved together."""
     return Path(os.path.relpath(path, start)).as_posix()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = load_json(path)
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -93,7 +93,8 @@ def expected_outputs(session: SessionPlan, settings: Settings) -> list[tuple[Pur
     for key, spec in outputs().items():
         if spec["scope"] == "session" and spec.get("target") in (None, *settings.synthesised):
             expected.append((output_path(key, session.entities),))
-        if spec["scope"] != "run" or spec.get("space") not in (None, *settings.output_spaces):
+        wanted = spec["scope"] == "run" and not spec.get("optional")
+        if not wanted or spec.get("space") not in (None, *settings.output_spaces):
             continue
         keys = (key, spec["instead"]) if "instead" in spec else (key,)
         for run in session.dwi:
@@ -202,10 +203,15 @@ def write_output(
     else:
         write_whole(path, content.to_filename)
     if "instead" in spec:  # an earlier run may have judged otherwise
-        other = settings.output_dir / output_path(spec["instead"], entities, **names)
-        other.unlink(missing_ok=True)
-        _sidecar_path(other).unlink(missing_ok=True)
+        remove_output(spec["instead"], entities, settings, **names)
     return path
+
+
+def remove_output(key: str, entities: Mapping[str, str], settings: Settings, **names: str) -> None:
+    """Remove what an earlier run left, and its JSON file; arguments as of `write_output`."""
+    path = settings.output_dir / output_path(key, entities, **names)
+    path.unlink(missing_ok=True)
+    _sidecar_path(path).unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -66,12 +66,15 @@ def _session(root: Path, session: SessionPlan) -> list[str]:
 def _run(root: Path, run: DiffusionRun) -> list[str]:
     encoding = f"{run.pe_direction or 'unknown'} ({run.pe_source})"
     seconds = f"{run.readout_time:g} s" if run.readout_time else "unknown"
-    return [
+    lines = [
         *_item("DWI", _name(root, run.path), 2),
         *_item("phase encoding", encoding, 4),
         *_item("readout time", f"{seconds} ({run.readout_source})", 4),
         *_item("correction", f"{run.route}: {run.reason}", 4),
     ]
+    if check := run.correction.check:
+        lines += _item("compared with", f"the field of {check.origin}", 4)
+    return lines
 
 
 def _item(title: str, text: str, indent: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -131,7 +132,11 @@ def _bad_sidecars(root: Path, wanted: Sequence[str]) -> Iterator[str]:
                 kind = type(content).__name__
                 yield f"{path}: must hold names with values ({{...}}), not a {kind}"
             elif not _are_texts(content.get("IntendedFor", [])):
-                yield f"{path}: IntendedFor must be a text or a list of texts"
+                found = json.dumps(content["IntendedFor"])
+                yield (
+                    f"{path}: IntendedFor must be a text or a list of texts, or be left out; it "
+                    f"is {found if len(found) < 50 else found[:46] + ' ...'}"
+                )
 
 
 def _are_texts(value: Any) -> bool:

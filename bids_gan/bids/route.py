@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ class Route:
         Image of opposite phase encoding, for route ``reverse-pe``.
     fault : str
         Why the route that was asked for cannot be taken, and what would help.
+    check : Route or None
+        Another field that was acquired, with which the one of this route is compared.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Route:
     measured: MeasuredField | None = None
     opposite: Opposite | None = None
     fault: str = ""
+    check: Route | None = None
 
     @property
     def sources(self) -> tuple[Path, ...]:
@@ -69,6 +72,13 @@ class Route:
         if self.measured:
             return self.measured.sources
         return (self.opposite.path,) if self.opposite else ()
+
+    @property
+    def origin(self) -> str:
+        """What tells the field, in words."""
+        if self.measured:
+            return self.measured.paths[0].name
+        return f"the pair with {self.opposite.path.name}" if self.opposite else "the synthetic FA"
 
 
 def choose_route(
@@ -95,8 +105,19 @@ def choose_route(
     -------
     Route
         ``auto`` is a measured field, else the image of opposite phase encoding, else the
-        synthetic FA.
+        synthetic FA. What was acquired beside it becomes its check.
     """
+    route = _first_choice(settings, path, pe_direction, metadata, candidates)
+    return replace(route, check=_check(route, path, pe_direction, metadata, candidates))
+
+
+def _first_choice(
+    settings: Settings,
+    path: Path,
+    pe_direction: str,
+    metadata: Mapping[str, Any],
+    candidates: Candidates,
+) -> Route:
     asked = settings.sdc
     unused = ""
     if asked in ("auto", "measured"):
@@ -116,6 +137,27 @@ def choose_route(
             reason = f"no image with phase encoding opposite to {pe_direction}"
             return _refused(settings, path, asked, reason)
     return Route("synth", _joined("displacement estimated against the synthetic FA", unused))
+
+
+def _check(
+    route: Route,
+    path: Path,
+    pe_direction: str,
+    metadata: Mapping[str, Any],
+    candidates: Candidates,
+) -> Route | None:
+    """What was acquired and `route` does not use; a measured field before an opposite image."""
+    if route.name == "none":
+        return None
+    if route.name != "measured":
+        field = choose_measured(path, metadata, candidates.measured)
+        if field and not field.fault:
+            return Route("measured", "acquired too", measured=field)
+    if route.name != "reverse-pe":
+        opposite = choose_opposite(path, pe_direction, metadata, candidates.opposite)
+        if opposite:
+            return Route("reverse-pe", "acquired too", opposite=opposite)
+    return None
 
 
 def _measured_reason(settings: Settings, field: MeasuredField) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bids_gan import __version__
 from bids_gan.errors import BidsGanError, ProcessingError, UsageError
+from bids_gan.text import read_json
 
 if TYPE_CHECKING:
     import nibabel as nib
@@ -178,10 +179,7 @@ def _existing(path: Path) -> Path:
 
 
 def _dataset_name(folder: Path) -> str | None:
-    try:
-        return json.loads((folder / "dataset_description.json").read_text("utf-8")).get("Name")
-    except (OSError, ValueError):
-        return None
+    return (read_json(folder / "dataset_description.json") or {}).get("Name")
 
 
 if __name__ == "__main__":

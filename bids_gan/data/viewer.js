@@ -7,6 +7,12 @@ const STEPS = {
   ArrowLeft: [-1, 0, 0], ArrowRight: [1, 0, 0], ArrowDown: [0, -1, 0], ArrowUp: [0, 1, 0],
   PageDown: [0, 0, -1], PageUp: [0, 0, 1],
 };
+const LOOK = {
+  backColor: [0, 0, 0, 1], crosshairColor: [0.9, 0.6, 0, 0.8], fontColor: [1, 1, 1, 1],
+  crosshairWidth: 1, crosshairWidthUnit: "mm", crosshairGap: 8, showAllOrientationMarkers: true,
+  dragAndDropEnabled: false, logLevel: "error", multiplanarLayout: 2, multiplanarShowRender: 0,
+  clipPlaneHotKey: "", cycleClipPlaneHotKey: "", viewModeHotKey: "", scrollRequiresFocus: true,
+};
 // shares of the colour scale below which an overlay, and a field of either sign, is clear
 const CLEAR = { gray: 0.15, field: 0.01 };
 
@@ -14,13 +20,17 @@ const panes = [...document.querySelectorAll(".pane")].map((section) => ({
   canvas: section.querySelector("canvas"),
   select: section.querySelector("select"),
   output: section.querySelector("output"),
-  nv: new niivue.Niivue({
-    backColor: [0, 0, 0, 1], crosshairColor: [0.9, 0.6, 0, 0.8], fontColor: [1, 1, 1, 1],
-    crosshairWidth: 1, crosshairWidthUnit: "mm", crosshairGap: 8, showAllOrientationMarkers: true,
-    dragAndDropEnabled: false, logLevel: "error", multiplanarLayout: 2, multiplanarShowRender: 0,
-    clipPlaneHotKey: "", cycleClipPlaneHotKey: "", viewModeHotKey: "", scrollRequiresFocus: true,
-  }),
 }));
+
+// the page holds the library as gzip, which is half of its size
+async function loadLibrary() {
+  const packed = atob(document.getElementById("niivue").textContent);
+  const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
+  const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const script = document.createElement("script");
+  script.textContent = await new Response(unpacked).text();
+  document.head.append(script);
+}
 
 function option(index) {
   return new Option(volumes[index].name, index);
@@ -109,6 +119,8 @@ function pressed(event) {
 }
 
 async function start() {
+  await loadLibrary();
+  for (const pane of panes) pane.nv = new niivue.Niivue(LOOK);
   const colours = JSON.parse(document.getElementById("field-colours").textContent);
   for (const pane of panes) {
     pane.select.append(...volumes.map((_, index) => option(index)));

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import ndimage
 
 from bids_gan.diffusion.rigid import rigid_matrix
+from bids_gan.distortion.coregister import moved
 from bids_gan.distortion.quality import field_numbers
 from bids_gan.distortion.spline import SplineBox
 from bids_gan.distortion.torch_ops import rotation, sample_last_axis, tensor
@@ -198,10 +199,15 @@ def correct_by_pair(
     found = estimate_from_pair(first, second, settings)
     axis, _ = pe_axis_sign(first.pe_direction)
     shift = hz_to_voxels(found.hz, first.pe_direction, first.readout_time)
+    inside = np.asarray(mask) > 0
+    middle = nib.affines.apply_affine(first.image.affine, np.argwhere(inside).mean(axis=0))
+    degrees, mm = moved(found.motion, middle)
     numbers = {
         "pair_disagreement_before": found.disagreement_before,
         "pair_disagreement_after": found.disagreement,
-        **field_numbers(shift, first.image.affine, axis, np.asarray(mask) > 0),
+        "pair_rotation_deg": degrees,
+        "pair_translation_mm": mm,
+        **field_numbers(shift, first.image.affine, axis, inside),
     }
     reasons = []
     if found.disagreement >= found.disagreement_before:

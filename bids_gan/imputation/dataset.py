@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,6 +25,7 @@ from bids_gan.imputation.collagan import contrasts_of, make_contrast
 from bids_gan.models.registry import Card, Model, find_card, load_model
 from bids_gan.settings import Settings
 from bids_gan.synthesis.generate import provenance
+from bids_gan.text import read_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -224,7 +224,4 @@ class _Run:
 
 def _read_sidecar(path: Path) -> dict[str, Any]:
     """JSON beside an image, empty when there is none that can be read."""
-    try:
-        return json.loads(path.with_name(path.name.split(".")[0] + ".json").read_text())
-    except (OSError, ValueError):
-        return {}
+    return read_json(path.with_name(path.name.split(".")[0] + ".json")) or {}

@@ -122,6 +122,8 @@ class _SaveRunInput(_SaveInput):
     xfm = File(exists=True, mandatory=True)
     quality = File(exists=True, mandatory=True)
     motion = File(exists=True, mandatory=True)
+    check_field = File(exists=True, desc="field from what was acquired beside")
+    check_quality = File(exists=True, desc="JSON about it")
 
 
 class SaveRun(_Save):
@@ -149,11 +151,12 @@ class SaveRun(_Save):
         self._plain("dwi_to_t1w", entities, Path(inputs.xfm))
         if run.route != "none":
             self._field(entities, both, accepted, quality, model)
+        check = self._check(entities, both) if run.correction.check else {}
         self._plain("bval", entities, Path(inputs.bval))
         self._plain("bvec", entities, Path(inputs.bvec))
         self._figures("figure_run", entities, "dwi")
         # last: its sidecar is what reports and a second run take as proof of a finished run
-        self._image("dwi", entities, inputs.dwi, sources, **self._numbers(quality, model))
+        self._image("dwi", entities, inputs.dwi, sources, **self._numbers(quality, model), **check)
         return runtime
 
     def _field(self, entities, sources, accepted, quality, model):
@@ -182,6 +185,20 @@ class SaveRun(_Save):
         self._image("magnitude", entities, inputs.dwiref, sources, route, B0FieldIdentifier=name)
         # gzip: the name ends in .nii.gz
         self._plain("orig_to_dwi", entities, nib.load(inputs.orig_to_dwi))
+
+    def _check(self, entities, sources) -> dict:
+        """Write the field for comparison; returns what the sidecar of the run says of it."""
+        from bids_gan.bids.outputs import remove_output
+
+        inputs, check = self.inputs, self.inputs.run.correction.check
+        quality, route = json.loads(Path(inputs.check_quality).read_text()), {"route": check.name}
+        if isdefined(inputs.check_field):
+            made_from = [*sources, *check.sources]
+            field = inputs.check_field
+            self._image("fieldmap_check", entities, field, made_from, route, SDCQuality=quality)
+        else:  # of an earlier run
+            remove_output("fieldmap_check", entities, inputs.settings, **route)
+        return {"SDCCheck": {"Route": check.name, **quality}}
 
     def _numbers(self, quality, model) -> dict:
         run = self.inputs.run

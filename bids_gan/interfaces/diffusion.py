@@ -83,31 +83,35 @@ class EstimateCorrection(SimpleInterface):
     output_spec = _EstimateCorrectionOutput
 
     def _run_interface(self, runtime):
-        from bids_gan.anatomy.storage import load_anatomy
-        from bids_gan.diffusion.mask import b0_mask
-        from bids_gan.distortion.correct import RunImages
-
-        folder, inputs = Path(runtime.cwd), self.inputs
-        reference = nib.load(inputs.reference)
-        images = RunImages(
-            **self._anatomical(load_anatomy(Path(inputs.anatomy))),
-            b0=reference,
-            b0_mask=b0_mask(np.asarray(reference.dataobj), reference.affine),
-            fa=np.asarray(nib.load(inputs.fa).dataobj),
-        )
+        folder = Path(runtime.cwd)
+        images = self._images()
         estimate = {
             "measured": self._from_measurement,
             "reverse-pe": self._from_pair,
             "synth": self._from_synthetic_fa,
             "none": self._no_field,
         }
-        field, pull, quality = estimate[inputs.correction.name](images)
-        self._results["field"] = _save(folder / "field.nii", field, reference.affine)
+        field, pull, quality = estimate[self.inputs.correction.name](images)
+        self._results["field"] = _save(folder / "field.nii", field, images.b0.affine)
         np.savetxt(folder / "dwi_to_t1w.txt", pull)
         self._results["dwi_to_t1w"] = str(folder / "dwi_to_t1w.txt")
         (folder / "quality.json").write_text(json.dumps(quality))
         self._results["quality"] = str(folder / "quality.json")
         return runtime
+
+    def _images(self):
+        from bids_gan.anatomy.storage import load_anatomy
+        from bids_gan.diffusion.mask import b0_mask
+        from bids_gan.distortion.correct import RunImages
+
+        inputs = self.inputs
+        reference = nib.load(inputs.reference)
+        return RunImages(
+            **self._anatomical(load_anatomy(Path(inputs.anatomy))),
+            b0=reference,
+            b0_mask=b0_mask(np.asarray(reference.dataobj), reference.affine),
+            fa=np.asarray(nib.load(inputs.fa).dataobj),
+        )
 
     def _anatomical(self, anatomy) -> dict:
         """T1w, brain mask, tissue and synthetic FA on one grid."""
@@ -136,37 +140,71 @@ class EstimateCorrection(SimpleInterface):
         return estimate.hz, estimate.dwi_to_t1w, {**correction.quality, **moved}
 
     def _from_measurement(self, images):
+        found = self._measured(images)
+        return found.hz, found.dwi_to_t1w, {**found.quality, **_moved(found.dwi_to_t1w, images)}
+
+    def _from_pair(self, images):
+        found = self._paired(images)
+        if found.quality["accepted"]:
+            scan = (self.inputs.pe_direction, self.inputs.readout_time)
+            images = images.corrected(found.hz, *scan)
+        _, pull, rigid = self._no_field(images)
+        return found.hz, pull, {**found.quality, **rigid}
+
+    def _measured(self, images):
         from bids_gan.distortion.measured import correct_by_measurement
         from bids_gan.distortion.measurement import load_measurement
 
         inputs, field = self.inputs, self.inputs.correction.measured
         measurement = load_measurement(field.paths, field.magnitude, field.echo_times, field.units)
-        found = correct_by_measurement(
+        return correct_by_measurement(
             measurement, images, inputs.pe_direction, inputs.readout_time
         )
-        return found.hz, found.dwi_to_t1w, {**found.quality, **_moved(found.dwi_to_t1w, images)}
 
-    def _from_pair(self, images):
+    def _paired(self, images):
         from bids_gan.diffusion.reference import load_b0
         from bids_gan.distortion.opposite import Recorded, correct_by_pair
 
         inputs, other = self.inputs, self.inputs.correction.opposite
-        scan = (inputs.pe_direction, inputs.readout_time)
-        found = correct_by_pair(
-            Recorded(images.b0, *scan),
+        return correct_by_pair(
+            Recorded(images.b0, inputs.pe_direction, inputs.readout_time),
             Recorded(load_b0(other.path, other.bval), other.pe_direction, other.readout_time),
             images.b0_mask,
         )
-        if found.quality["accepted"]:
-            images = images.corrected(found.hz, *scan)
-        _, pull, rigid = self._no_field(images)
-        return found.hz, pull, {**found.quality, **rigid}
 
     def _no_field(self, images):
         from bids_gan.distortion.correct import align
 
         pull = align(images)
         return np.zeros(images.b0.shape, np.float32), pull, _moved(pull, images)
+
+
+class _CheckFieldOutput(TraitedSpec):
+    field = File(desc="field map in Hz, on the diffusion grid; none unless it is believable")
+    quality = File(desc="JSON: accepted, reasons, numbers")
+
+
+class CheckField(EstimateCorrection):
+    """Field from what was acquired beside; whatever is wrong with that, the run goes on."""
+
+    output_spec = _CheckFieldOutput
+
+    def _run_interface(self, runtime):
+        from bids_gan.errors import BidsGanError
+
+        folder = Path(runtime.cwd)
+        estimate = {"measured": self._measured, "reverse-pe": self._paired}
+        images = self._images()
+        try:
+            found = estimate[self.inputs.correction.name](images)
+            quality = found.quality
+        except (BidsGanError, ValueError, RuntimeError) as error:
+            quality = {"accepted": False, "reasons": [str(error)]}
+        if quality["accepted"]:
+            self._results["field"] = _save(folder / "field.nii", found.hz, images.b0.affine)
+        (folder / "quality.json").write_text(json.dumps(quality))
+        self._results["quality"] = str(folder / "quality.json")
+        return runtime
 
 
 def _moved(pull, images) -> dict[str, float]:

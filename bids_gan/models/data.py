@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from bids_gan.gan.training.contrasts import (
 )
 from bids_gan.gan.training.pairs import PairPatches, Person
 from bids_gan.models.blip import blip_runs
-from bids_gan.pairs.store import find_pair, read_summary
+from bids_gan.pairs.store import find_pair
 from bids_gan.simulate.attenuation import hounsfield_table
 from bids_gan.simulate.contrasts import ContrastPatches, WholeBrains
 from bids_gan.simulate.labels import load_label_map
@@ -147,17 +146,6 @@ def lacking(recipe: dict) -> dict[str, str]:
             "that needs no labels"
         )
     return reasons
-
-
-def range_seen(folder: Path, labels: Sequence[str]) -> dict[str, list[float]]:
-    """Mean and standard deviation of what the inputs looked like; at least 10 % of the mean."""
-    people = [read_summary(folder, label)["Appearance"] for label in labels]
-    result = {}
-    for name in people[0]:
-        values = [person[name] for person in people]
-        mean = statistics.fmean(values)
-        result[name] = [round(mean, 4), round(max(statistics.pstdev(values), 0.1 * mean), 4)]
-    return result
 
 
 def needed_folder(folder: Path | None, flag: str, recipe: dict) -> Path:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_gan.errors import ModelError, UsageError
-from bids_gan.models.data import Folders, range_seen
+from bids_gan.models.data import Folders
 from bids_gan.models.recipe import train_network
 from bids_gan.models.registry import Card, load_network
+from bids_gan.models.seen import range_seen
 from bids_gan.pairs.store import read_summary
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def finetune(card: Card, data: Path, folder: Path, recipe: dict, device: str = "
         "Layers": recipe["layers"],
         "LearningRate": training["learning_rate"],
         "People": recipe["people"],
-        "RangeSeen": range_seen(data, people),
+        **range_seen(data, people),
         "Targets": f"{_targets(data, people)}; its parent's: {card.text.get('Targets')}",
         "Data": f"fine-tuned on {len(people)} people's pairs; its parent on: "
         f"{card.text.get('Data')}",

@@ -13,9 +13,10 @@ from bids_gan.gan.training import distributed
 from bids_gan.gan.training.log import steps_done
 from bids_gan.gan.training.loop import train
 from bids_gan.gan.training.settings import TrainingSettings
-from bids_gan.models.data import Folders, needed_folder, range_seen, training_data
+from bids_gan.models.data import Folders, needed_folder, training_data
 from bids_gan.models.methods import make_method
 from bids_gan.models.registry import Card, find_card, read_card, save_model
+from bids_gan.models.seen import range_seen
 from bids_gan.models.start import take_weights
 from bids_gan.synthesis.generate import REFERENCES
 from bids_gan.text import load_toml
@@ -92,7 +93,7 @@ def run_recipe(
         recipe["start"] = parent.identity
     card = _card(recipe)
     if "people" in recipe:
-        card["RangeSeen"] = range_seen(
+        card |= range_seen(
             needed_folder(folders.pairs, "--data", recipe), recipe["people"]["train"]
         )
     return train_network(network, recipe, folders, folder, card, device)

@@ -229,6 +229,12 @@ def save_model(network: nn.Module, path: Path, card: dict) -> Card:
     text = {**card, "WeightsSHA256": file_sha256(temporary)}
     os.replace(temporary, path)
     # the card last: without it the weights are not found
+    return write_card(path.with_suffix(".json"), text)
+
+
+def write_card(path: Path, text: dict) -> Card:
+    """Write the JSON card of a weight file, whole or not at all."""
+    temporary = path.with_suffix(".part")
     temporary.write_text(json.dumps(text, indent=2) + "\n")
-    os.replace(temporary, path.with_suffix(".json"))
-    return read_card(path.with_suffix(".json"))
+    os.replace(temporary, path)
+    return read_card(path)

@@ -51,10 +51,7 @@ def make_pairs(
         raise UsageError("--template makes pseudo-targets of FA only; omit it for measured ones")
     if template is not None and not template.exists():
         raise DataError(f"--template {template}: no such file")
-    found = {p.name.split("_")[0][4:]: p for p in sorted(bids_dir.glob("sub-*/**/*_T1w.nii.gz"))}
-    unknown = set(labels or []) - set(found)
-    if unknown or not found:
-        raise UsageError(f"{bids_dir}: no T1w of {sorted(unknown) or 'anybody'}")
+    found = find_t1w(bids_dir, labels)
     network = load_model(find_card("anatomy")).network
     aligned = align_template(load_volume(template)) if template else None
     for label in tqdm(labels or sorted(found), unit="person"):
@@ -73,6 +70,21 @@ def make_pairs(
             pair = measured_pair(anatomy, load_volume(path), str(path), target)
             card = {"Description": f"Measured, {path.name}", "Synthetic": False}
         write_pair(output_dir, label, target, pair, card)
+
+
+def find_t1w(bids_dir: Path, labels: list[str] | None = None) -> dict[str, Path]:
+    """T1w images of a dataset by participant label, one of each.
+
+    Raises
+    ------
+    UsageError
+        When somebody, or everybody, has none.
+    """
+    found = {p.name.split("_")[0][4:]: p for p in sorted(bids_dir.glob("sub-*/**/*_T1w.nii.gz"))}
+    unknown = set(labels or []) - set(found)
+    if unknown or not found:
+        raise UsageError(f"{bids_dir}: no T1w of {sorted(unknown) or 'anybody'}")
+    return found
 
 
 def find_target(bids_dir: Path, label: str, target: str) -> Path:

@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING, Any
 from bids_gan import __version__
 from bids_gan.bids.outputs import output_path, write_text
 from bids_gan.reports import bibliography
-from bids_gan.reports.outcome import (
-    Outcome,
-    model_name,
-    read_json,
-    read_outcome,
-    sidecar_of,
-)
+from bids_gan.reports.outcome import Outcome, model_name, read_outcome, sidecar_of
+from bids_gan.text import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path

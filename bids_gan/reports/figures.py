@@ -24,11 +24,10 @@ from bids_gan.reports.mosaic import (
     Row,
     add_legend,
     draw_rows,
-    flicker,
     make_canvas,
-    to_svg,
     window,
 )
+from bids_gan.reports.svg import flicker, to_svg
 
 # Okabe and Ito (2008)
 SHELL_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7")

@@ -19,8 +19,8 @@ from bids_gan.reports.numbers import (
     read_numbers,
     sort_names,
 )
-from bids_gan.reports.outcome import read_json
 from bids_gan.reports.outliers import THRESHOLD, robust_scores
+from bids_gan.text import read_json
 
 _PERSON = r"(?P<person>sub-[0-9A-Za-z+]+)(?:_(?P<session>ses-[0-9A-Za-z+]+))?"
 _RUN = re.compile(rf"(?P<run>{_PERSON}.*)_desc-preproc_dwi\.json")

@@ -7,9 +7,6 @@ the person whatever the storage order of the file.
 
 from __future__ import annotations
 
-import base64
-import io
-import re
 from dataclasses import dataclass
 
 import nibabel as nib
@@ -22,7 +19,6 @@ BRAIN_COLOUR, WHITE_MATTER_COLOUR = "#E69F00", "#56B4E9"
 GREY_MATTER_COLOUR, DEEP_GREY_COLOUR = "#009E73", "#CC79A7"
 PLANES = (2, 1, 0)  # axial, coronal, sagittal
 PLANE_ENDS = {0: ("P", "A"), 1: ("L", "R"), 2: ("L", "R")}
-DPI = 110
 _GAP_MM = 4.0
 
 
@@ -256,59 +252,6 @@ def add_legend(fig, entries: list[tuple[str, str]]) -> None:
         labelcolor="white",
         fontsize=9,
         borderaxespad=0.2,
-    )
-
-
-def to_svg(fig) -> str:
-    """Serialise a figure: text as outlines, pictures as JPEG; the same input, the same bytes."""
-    import matplotlib as mpl
-
-    text = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "bids-gan", "svg.fonttype": "path"}):
-        fig.savefig(
-            text, format="svg", dpi=DPI, facecolor=fig.get_facecolor(), metadata={"Date": None}
-        )
-    svg = text.getvalue()
-    # the page, or the frame of a flicker figure, gives the size
-    svg = re.sub(r' (?:width|height)="[^"]*"', "", svg[svg.index("<svg") :], count=2)
-    # a tenth of a point suffices for outlines, which are most of the text
-    svg = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), svg)
-    return re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", _png_to_jpeg, svg)
-
-
-def _png_to_jpeg(match: re.Match) -> str:
-    """Noise makes PNG slices large: a tenth of the bytes shows the same to the eye."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(base64.b64decode(match[1]))) as png:
-        packed = io.BytesIO()
-        png.convert("RGB").save(packed, "JPEG", quality=88, subsampling=0, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(packed.getvalue()).decode()
-
-
-_FLICKER = """\
-<style>
-@keyframes flicker { 0% { opacity: 1 } 100% { opacity: 0 } }
-.foreground-svg { animation: 1s ease-in-out alternate infinite paused flicker }
-svg:is(:hover, :focus) > .foreground-svg { animation-play-state: running }
-@media (prefers-reduced-motion: reduce) {
-  .foreground-svg { animation: none }
-  svg:is(:hover, :focus) > .foreground-svg { opacity: 0 }
-}
-</style>"""
-
-
-def flicker(before: str, after: str) -> str:
-    """Lay two SVG pictures of one size over each other; pointer or focus makes the upper one fade.
-
-    The class name and the movement are those of the flicker figures of NiReports.
-    """
-    view = re.search(r'viewBox="[^"]*"', before)[0]
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {view} preserveAspectRatio="xMidYMid meet" '
-        'tabindex="0">\n'
-        f'{_FLICKER}\n<g class="background-svg">{after}</g>\n'
-        f'<g class="foreground-svg">{before}</g>\n</svg>\n'
     )
 
 

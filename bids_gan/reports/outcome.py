@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bids_gan.bids.outputs import output_path
 from bids_gan.reports.numbers import format_value, is_number, read_numbers
-from bids_gan.text import load_json
+from bids_gan.text import read_json
 
 if TYPE_CHECKING:
     from bids_gan.bids.plan import DiffusionRun
@@ -54,15 +54,6 @@ class Outcome:
     withdrawn: bool = False
     finished: bool = True
     numbers: dict[str, Any] = field(default_factory=dict)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Contents of a JSON file; None where there is none, or where it cannot be read as one."""
-    try:
-        content = load_json(path)
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def sidecar_of(output_dir: Path, key: str, entities: dict[str, Any]) -> Path:

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 from bids_gan.bids.outputs import output_path, write_text, write_whole
 from bids_gan.errors import ProcessingError
 from bids_gan.reports import bibliography, boilerplate
-from bids_gan.reports.comparison import compare_fields
+from bids_gan.reports.comparison import compare_fields, why_unchecked
 from bids_gan.reports.crashes import read_crashes
 from bids_gan.reports.numbers import DATA, describe, sort_names
 from bids_gan.reports.outcome import (
     STATES,
-    read_json,
     read_outcome,
     read_synthesis,
     sidecar_of,
@@ -28,6 +27,7 @@ from bids_gan.reports.outcome import (
 from bids_gan.reports.pages import render
 from bids_gan.reports.times import elapsed, is_drawing, read_times, step_in_words
 from bids_gan.reports.viewer import viewer_path, write_viewer
+from bids_gan.text import read_json
 
 if TYPE_CHECKING:
     from bids_gan.bids.plan import Plan, SessionPlan
@@ -125,6 +125,7 @@ def _session_parts(settings: Settings, session: SessionPlan) -> dict[PurePosixPa
             rows=rows,
             words=STATES,
             other=found.other if found else "",
+            unchecked=why_unchecked(settings.output_dir, run),
         )
     for target in settings.synthesised:
         key = f"synth_{target.lower()}"

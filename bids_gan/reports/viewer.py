@@ -1,8 +1,8 @@
 """A page with the volumes of one session: linked cross-hairs, overlays, before and after.
 
 Everything is inside the page, the NiiVue library and its volumes included, so that it opens from
-a read-only folder without network. Volumes are 8-bit copies for the eye, all in the world of the
-T1w; measurements belong to the NIfTI files.
+a read-only folder without network. Volumes are copies for the eye, of few grey values, all in the
+world of the T1w; measurements belong to the NIfTI files.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 #: mm kept around the brain
 MARGIN = 10.0
 #: mm; finer voxels would make the page too large for what a screen shows
-FINEST, FINEST_SYNTHETIC = 1.0, 1.5
+FINEST, FINEST_SYNTHETIC, FINEST_DIFFUSION = 1.0, 1.5, 2.0
+#: grey values: steps too fine for the eye, and noise below them costs nothing; an odd number, so
+#: that the zero of a field is one of them
+LEVELS = 127
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,6 @@ def write_viewer(settings: Settings, session: SessionPlan, *, anew: bool = False
 
 
 def _page(session: SessionPlan, layers: list[Layer], mask: nib.Nifti1Image) -> str:
-    from markupsafe import Markup
-
     report = output_path("report", {"subject": session.subject})
     return render(
         "viewer.html.jinja",
@@ -107,7 +108,7 @@ def _page(session: SessionPlan, layers: list[Layer], mask: nib.Nifti1Image) -> s
         back=f"../../{report}",
         volumes=_embed_all(layers, mask),
         field_colours=_field_colours(),
-        niivue=Markup((DATA / "niivue" / "niivue.umd.js").read_text(encoding="utf-8")),
+        niivue=_packed((DATA / "niivue" / "niivue.umd.js").read_bytes()),
         licences=(DATA / "niivue" / "LICENSES.txt").read_text(encoding="utf-8"),
     )
 
@@ -149,19 +150,17 @@ def _run_layers(settings: Settings, run: DiffusionRun) -> list[Layer]:
     to_source = read_affine(path("dwi_to_t1w"))
     which = f", {run.label}"
     fa, b0 = f"FA{which}", f"b0{which}"
+    shown = (
+        (f"FA before{which}", "fa_uncorrected", FA_LIMITS, "gray", fa),
+        (f"FA after{which}", "fa", FA_LIMITS, "gray", fa),
+        (f"b0 before{which}", "dwiref_uncorrected", None, "gray", b0),
+        (f"b0 after{which}", "dwiref", None, "gray", b0),
+        (f"field in Hz{which}", "fieldmap", None, "field", ""),
+        (f"field in Hz, not applied{which}", "fieldmap_rejected", None, "field", ""),
+    )
     return [
-        Layer(f"FA before{which}", path("fa_uncorrected"), FA_LIMITS, "gray", to_source, fa),
-        Layer(f"FA after{which}", path("fa"), FA_LIMITS, "gray", to_source, fa),
-        Layer(f"b0 before{which}", path("dwiref_uncorrected"), None, "gray", to_source, b0),
-        Layer(f"b0 after{which}", path("dwiref"), None, "gray", to_source, b0),
-        Layer(f"field in Hz{which}", path("fieldmap"), None, "field", to_source),
-        Layer(
-            f"field in Hz, not applied{which}",
-            path("fieldmap_rejected"),
-            None,
-            "field",
-            to_source,
-        ),
+        Layer(name, path(key), limits, colours, to_source, pair, FINEST_DIFFUSION)
+        for name, key, limits, colours, pair in shown
     ]
 
 
@@ -178,7 +177,7 @@ def embed(layer: Layer, mask: nib.Nifti1Image) -> dict[str, Any]:
     -------
     dict
         ``name``, ``low``, ``high``, ``colours``, ``pair``, and ``nifti``: the image on an
-        upright grid of the T1w's world, 8 bits a voxel, gzip, base64.
+        upright grid of the T1w's world, one of :data:`LEVELS` values a voxel, gzip, base64.
     """
     inside = np.asanyarray(mask.dataobj) > 0
     img = nib.funcs.squeeze_image(nib.load(layer.path))
@@ -193,17 +192,24 @@ def embed(layer: Layer, mask: nib.Nifti1Image) -> dict[str, Any]:
         low, high = -reach, reach
     else:
         low, high = layer.limits or window(data, brain)
-    small = nib.Nifti1Image(np.clip(data, low, high), affine)
-    small.set_data_dtype(np.uint8)  # nibabel keeps the scale in the header
-    packed = gzip.compress(small.to_bytes(), mtime=0)
+    step = (high - low) / (LEVELS - 1)
+    levels = ((data.clip(low, high) - low) / step).round().astype(np.uint8)
+    if layer.colours == "field":  # zero is clear, which is for what lies outside
+        levels[brain & (levels == LEVELS // 2)] += 1
+    small = nib.Nifti1Image(levels, affine)
+    small.header.set_slope_inter(step, low)
     return {
         "name": layer.name,
         "low": low,
         "high": high,
         "colours": layer.colours,
         "pair": layer.pair,
-        "nifti": base64.b64encode(packed).decode(),
+        "nifti": _packed(small.to_bytes()),
     }
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(gzip.compress(data, mtime=0)).decode()
 
 
 def _field_colours(steps: int = 17) -> dict[str, dict[str, list[int]]]:

@@ -34,6 +34,7 @@ def init_diffusion_wf(
     from bids_gan.interfaces.derivatives import SaveRun
     from bids_gan.interfaces.diffusion import (
         ApplyCorrection,
+        CheckField,
         EstimateCorrection,
         PrepareDiffusion,
     )
@@ -80,4 +81,16 @@ def init_diffusion_wf(
         (apply, save, [(f, f) for f in applied]),
         (draw, save, [("figures", "figures")]),
     ])  # fmt: skip
+    if run.correction.check:
+        check = pe.Node(
+            CheckField(correction=run.correction.check, **scan),
+            name="check_field",
+            n_procs=threads,
+            mem_gb=1.5,
+        )
+        workflow.connect([
+            (inputnode, check, [("anatomy", "anatomy"), ("image", "synthetic_fa")]),
+            (prepare, check, [("reference", "reference"), ("fa", "fa")]),
+            (check, save, [("field", "check_field"), ("quality", "check_quality")]),
+        ])  # fmt: skip
     return workflow

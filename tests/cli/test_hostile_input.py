@@ -109,6 +109,7 @@ def run(app, capsys):
         ),
         (put(f"{DWI}.json", {**SIDECAR, "IntendedFor": {"dwi": 5}}), "IntendedFor must be a text"),
         (put(f"{DWI}.json", {**SIDECAR, "IntendedFor": [5]}), "IntendedFor must be a text"),
+        (put(f"{DWI}.json", {**SIDECAR, "IntendedFor": None}), "or be left out; it is null"),
         (put(f"{DWI}.json", "[1, 2]"), "sub-02_dir-AP_dwi.json"),
         (put(f"{DWI}.json", '"text"'), "sub-02_dir-AP_dwi.json"),
         (put(f"{DWI}.json", "null"), "sub-02_dir-AP_dwi.json"),

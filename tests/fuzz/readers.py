@@ -26,8 +26,8 @@ from bids_gan.gan.networks.factory import build_network
 from bids_gan.images import load_series, load_volume
 from bids_gan.models.recipe import read_recipe
 from bids_gan.models.registry import file_sha256, load_network, read_card
-from bids_gan.reports.outcome import read_json
 from bids_gan.settings import Settings
+from bids_gan.text import read_json
 
 N_VOLUMES = 7
 NETWORK = {"in_channels": 1, "out_channels": 1, "widths": [2, 2]}

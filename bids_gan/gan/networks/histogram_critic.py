@@ -33,9 +33,8 @@ class HistogramDiscriminator(nn.Module):
     Notes
     -----
     How bright the tissues are and how sharp their borders is what tells contrasts apart, and
-    generated images from real ones. Strided convolutions with spectral normalisation were still
-    guessing after 200 steps, of wrong contrasts and of blurred images alike; shares of levels in
-    cubes are told apart at once.
+    generated images from real ones. Strided convolutions take long to find either; shares of
+    levels in cubes show both at once.
 
     Voxels that are exactly zero are outside the mask, and count for nothing: else fluid could be
     turned into background.

@@ -59,6 +59,30 @@ def test_map_of_the_field(plan, units):
     assert (field.units, field.echo_times) == (units, None)
 
 
+@pytest.mark.parametrize(
+    ("sdc", "checks"),
+    [
+        ("auto", ["the pair with sub-01_dir-PA_dwi.nii.gz", None]),
+        ("reverse-pe", [PHASEDIFF, None]),
+        ("synth", [PHASEDIFF, "the pair with sub-01_dir-AP_dwi.nii.gz"]),
+        ("none", [None, None]),
+    ],
+)
+def test_what_was_acquired_and_not_used_becomes_the_check(plan, sdc, checks):
+    made = plan({**BLIPS, **phasediff(IntendedFor="dwi/sub-01_dir-AP_dwi.nii.gz")}, sdc=sdc)
+    found = [run.correction.check for run in made.sessions[0].dwi]
+    assert [check and check.origin for check in found] == checks
+    text = format_plan(made)
+    for origin in filter(None, checks):
+        assert f"compared with   the field of {origin}\n" in text
+    assert text.count("compared with") == sum(check is not None for check in found)
+
+
+def test_faulty_field_map_is_no_check(plan):
+    made = plan({**ONE, **phasediff(EchoTime1=None)}, sdc="synth")
+    assert first_run(made).correction.check is None
+
+
 @pytest.mark.parametrize("times", [(0.00492, 0.00738), (0.00738, 0.00492)])
 def test_phases_of_two_echoes_in_either_order(plan, times):
     field = first_run(plan({**ONE, **phases(*times)})).correction.measured

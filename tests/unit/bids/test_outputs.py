@@ -231,6 +231,8 @@ def test_all_outputs_together_satisfy_the_validator(settings):
     write_all(settings, plan)
     figure = {"subject": "01", "direction": "AP"}
     write_output("figure_run", figure, "<svg/>", settings, what="sdc", suffix="dwi")
+    about = {"metadata": sidecar("fieldmap_check", settings), "route": "measured"}
+    write_output("fieldmap_check", figure, image(3, 3, 3), settings, **about)  # no magnitude
     settings.log_dir.mkdir(parents=True)
     settings.to_toml(settings.log_dir / "bids-gan.toml")
     (settings.log_dir / "crash-x.txt").write_text("x")
@@ -254,7 +256,9 @@ def test_description(settings):
     write_description(settings)  # our own folder is taken again
 
 
-def test_folder_of_another_dataset_is_refused(settings):
-    write_dataset(settings.output_dir, {})
+@pytest.mark.parametrize("makers", [None, 5, ["bids-gan"], [{"Name": "other"}]])
+def test_folder_of_another_dataset_is_refused(settings, makers):
+    about = {"dataset_description.json": {"GeneratedBy": makers}} if makers else {}
+    write_dataset(settings.output_dir, about)
     with pytest.raises(UsageError, match="holds another dataset"):
         write_description(settings)

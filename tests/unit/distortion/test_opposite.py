@@ -94,10 +94,12 @@ def test_a_head_that_moved_in_between_is_moved_back():
 
 
 def test_correction_is_kept_and_brings_the_images_together():
-    first, second, truth, _ = pair()
+    first, second, truth, _ = pair(move=np.r_[0, 0, np.deg2rad(2.0), 3.0, 0, 0])
     mask = brain_mask(world_points(truth.shape, first.image.affine))
     found = correct_by_pair(first, second, mask, QUICK)
     assert found.quality["accepted"] is True
+    assert found.quality["pair_rotation_deg"] == pytest.approx(2, abs=0.5)
+    assert found.quality["pair_translation_mm"] == pytest.approx(3, abs=0.7)
     clean = head(world_points(truth.shape, first.image.affine))
     before, after = (
         np.abs(image.get_fdata() - clean)[mask].mean() for image in (first.image, found.corrected)

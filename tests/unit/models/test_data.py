@@ -2,8 +2,8 @@
 
 import pytest
 
-from bids_gan.errors import DataError, UsageError
-from bids_gan.models.data import SIMULATED, Folders, range_seen
+from bids_gan.errors import UsageError
+from bids_gan.models.data import SIMULATED, Folders
 from bids_gan.models.recipe import read_recipe, run_recipe
 
 
@@ -14,11 +14,6 @@ def test_missing_folder_is_named_by_its_flag(tmp_path, recipe, flag):
     with pytest.raises(UsageError, match=f"{recipe} needs {flag}"):
         run_recipe(read_recipe(recipe), Folders(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_missing_pair_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"sub-07.*bids-gan-model pairs"):
-        range_seen(tmp_path, ["07"])
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def test_card_names_parent_people_and_layers(tmp_path, parent, tiny_pairs):
     assert text["People"] == {"train": ["01", "03"], "validation": [], "test": []}
     assert (text["Layers"], text["Steps"]) == ("head", 4)
     assert text["RangeSeen"]["grey_mean"][0] == pytest.approx(0.7)
+    assert text["RangePeople"] == 2
     assert text["Targets"].startswith("pseudo-targets; its parent's:")
     assert "Metrics" not in text  # the parent's do not hold any more
     assert text["WeightsSHA256"] == card.sha256 != parent.sha256

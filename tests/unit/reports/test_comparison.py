@@ -1,11 +1,14 @@
 """Fields of two runs are compared at the same place of the head."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from bids_gan.bids.measured import MeasuredField
 from bids_gan.bids.outputs import output_path
 from bids_gan.bids.route import Route
 from bids_gan.interfaces.derivatives import SaveFieldDifferences
@@ -83,6 +86,43 @@ def test_a_field_that_is_alone_is_not_compared(project, session):
     assert compare_fields(project.out, session, session.dwi[1]) is None
 
 
+@pytest.fixture
+def checked(session):
+    """The session, its first run with a measured field beside."""
+    magnitude = Path("sub-01_magnitude1.nii.gz")
+    field = MeasuredField((Path("sub-01_phasediff.nii.gz"),), magnitude)
+    check = Route("measured", "acquired too", measured=field)
+    run = replace(session.dwi[0], correction=Route("synth", "asked", check=check))
+    return replace(session, dwi=(run, session.dwi[1]))
+
+
+def test_what_was_acquired_is_compared_before_another_run(project, checked):
+    run = checked.dwi[0]
+    mine = nib.load(project.out / output_path("fieldmap", run.entities, run.route))
+    path = project.out / output_path("fieldmap_check", run.entities, "measured")
+    nib.save(nib.Nifti1Image(np.asarray(mine.dataobj) - 20, mine.affine), path)
+    found = compare_fields(project.out, checked, run)
+    assert found.other == "sub-01_phasediff.nii.gz"
+    expected = 20 * ZOOM * run.readout_time
+    assert found.numbers["field_difference_median_mm"] == pytest.approx(expected)
+    path.unlink()  # it was not believable
+    assert compare_fields(project.out, checked, run).other == "dir-PA"
+
+
+def test_report_says_why_what_was_acquired_is_not_compared(project, checked):
+    for run, check in zip(
+        checked.dwi, ({"accepted": False, "reasons": ["too <steep>"]}, {}), strict=True
+    ):
+        path = project.out / output_path("dwi", run.entities)
+        path.with_name(path.name.replace(".nii.gz", ".json")).write_text(
+            json.dumps({"SDCQuality": {"accepted": True}, "SDCCheck": check})
+        )
+    write_subject_reports(project.settings, replace(project.plan, sessions=(checked,)))
+    html = (project.out / "sub-01.html").read_text()
+    assert "The field of sub-01_phasediff.nii.gz is not believable: too &lt;steep&gt;" in html
+    assert html.count("is not believable") == 1
+
+
 def test_figure_and_numbers_reach_the_report(project, session, monkeypatch):
     monkeypatch.chdir(project.out)  # the working folder of the step
     for run in session.dwi:
@@ -97,4 +137,4 @@ def test_figure_and_numbers_reach_the_report(project, session, monkeypatch):
     html = (project.out / "sub-01.html").read_text()
     assert html.count('desc-fielddifference_dwi.svg" ') >= 2
     assert "compared with that of dir-PA" in html
-    assert "Median difference to another run" in html
+    assert "Median difference to another field" in html

@@ -117,7 +117,7 @@ def test_flicker_holds_both_states_with_the_same_slices_and_moves_on_hover(tmp_p
     svg = path.read_text()
     after, before = svg.split('<g class="foreground-svg">')
     assert ":hover" in svg
-    pictures = [re.findall(r"data:image/jpeg;base64,[^\"]+", part) for part in (before, after)]
+    pictures = [re.findall(r"data:image/webp;base64,[^\"]+", part) for part in (before, after)]
     assert len(pictures[0]) == len(pictures[1]) == 3
     assert pictures[0] != pictures[1]
     outlines = [re.findall(r'<path d="[^"]+" clip-path', part) for part in (before, after)]

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import nibabel as nib
 import numpy as np
 import pytest
+from nipype.interfaces.base import isdefined
 
 from bids_gan.anatomy.prepare import Anatomy
 from bids_gan.anatomy.storage import save_anatomy
@@ -15,7 +16,8 @@ from bids_gan.bids.opposite import Opposite
 from bids_gan.bids.route import Route
 from bids_gan.diffusion import reference
 from bids_gan.distortion import correct, measured, measurement, opposite
-from bids_gan.interfaces.diffusion import EstimateCorrection
+from bids_gan.errors import DataError
+from bids_gan.interfaces.diffusion import CheckField, EstimateCorrection
 
 SHAPE = (12, 12, 12)
 FIELD = np.full(SHAPE, 7.0, np.float32)
@@ -110,3 +112,30 @@ def test_files_of_the_plan_are_read(inputs, estimates, tmp_path):
     first, second, _ = estimates["correct_by_pair"]
     assert (first.pe_direction, second.pe_direction) == ("j-", "j")
     assert second.image == "the other image"
+
+
+@pytest.mark.parametrize("name", ["measured", "reverse-pe"])
+def test_what_was_acquired_beside_gives_a_field_of_its_own(name, inputs, estimates, tmp_path):
+    made = CheckField(correction=ROUTES[name], **inputs).run(cwd=str(tmp_path)).outputs
+    assert (nib.load(made.field).get_fdata() == 7).all()
+    assert json.loads(Path(made.quality).read_text()) == VERDICT
+    assert "align" not in estimates  # the run is aligned once
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"), [(DataError("pa.nii.gz: cut short"), "cut short"), (None, "too steep")]
+)
+def test_no_fault_of_what_was_acquired_beside_stops_the_run(
+    fault, reason, inputs, estimates, tmp_path, monkeypatch
+):
+    def refuse(*_):
+        if fault:
+            raise fault
+        return SimpleNamespace(hz=FIELD, quality={"accepted": False, "reasons": ["too steep"]})
+
+    monkeypatch.setattr(opposite, "correct_by_pair", refuse)
+    made = CheckField(correction=ROUTES["reverse-pe"], **inputs).run(cwd=str(tmp_path)).outputs
+    assert not isdefined(made.field)
+    quality = json.loads(Path(made.quality).read_text())
+    assert not quality["accepted"]
+    assert reason in quality["reasons"][0]

@@ -1,6 +1,7 @@
 """The graph of a session is whole."""
 
-from bids_tree import diffusion, write_dataset
+import pytest
+from bids_tree import AP, diffusion, write_dataset
 from nipype.pipeline.engine.utils import generate_expanded_graph
 
 from bids_gan.bids.plan import make_plan
@@ -26,3 +27,20 @@ def test_every_run_of_a_session_gets_the_anatomy_and_the_synthetic_fa(tmp_path):
     assert len(given) == 3
     for inputs in given.values():
         assert inputs == {"anatomy", "synthetic_fa", "reference", "fa"}
+
+
+@pytest.mark.parametrize("sdc", ["synth", "none"])
+def test_field_that_was_acquired_is_compared_unless_there_is_none_to_compare(tmp_path, sdc):
+    content = {"sub-01/anat/sub-01_T1w.nii.gz": None}
+    content |= diffusion("sub-01/dwi/sub-01_dir-AP")
+    blip = "sub-01/fmap/sub-01_dir-PA_epi"
+    content |= {f"{blip}.nii.gz": None, f"{blip}.json": {**AP, "PhaseEncodingDirection": "j"}}
+    settings = Settings(write_dataset(tmp_path / "data", content), tmp_path / "out", sdc=sdc)
+    (session,) = make_plan(open_layout(settings), settings).runnable
+    graph = generate_expanded_graph(init_session_wf(session, settings)._create_flat_graph())
+    nodes = {node.name: node for node in graph}
+    compared = sdc == "synth"
+    assert ("check_field" in nodes) == ("draw_field_differences" in nodes) == compared
+    if compared:
+        saved = graph.get_edge_data(nodes["check_field"], nodes["save_diffusion"])["connect"]
+        assert {end for _, end in saved} == {"check_field", "check_quality"}
