@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
@@ -11,11 +12,15 @@ from bids_gan.diffusion.mask import b0_mask
 from bids_gan.distortion.coregister import Brain, Coregistration, coregister
 from bids_gan.distortion.estimate import estimate_field, similarity
 from bids_gan.distortion.guides import correct_bias, t2_like
+from bids_gan.distortion.learnt import predict
 from bids_gan.distortion.quality import GateThresholds, judge
 from bids_gan.distortion.types import EstimatorSettings, FieldEstimate, Guides, Measured
 from bids_gan.distortion.units import hz_to_voxels
 from bids_gan.distortion.unwarp import correct_series
 from bids_gan.geometry import box_grid, pe_axis_sign, resample, voxel_sizes
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _GUIDE_MM = 1.5
 _GUIDE_MARGIN_MM = 6.0
@@ -139,6 +144,7 @@ def estimate_correction(
     pe_direction: str,
     readout_time: float,
     settings: CorrectionSettings | None = None,
+    network: nn.Module | None = None,
 ) -> Correction:
     """Estimate and judge the susceptibility correction of one diffusion run.
 
@@ -148,6 +154,9 @@ def estimate_correction(
     pe_direction, readout_time
         BIDS ``PhaseEncodingDirection`` and ``TotalReadoutTime`` in seconds.
     settings : CorrectionSettings, optional
+    network : module, optional
+        Learnt estimator, see :mod:`bids_gan.distortion.learnt`: the estimate starts from what it
+        expects and is held to it where it is sure.
 
     Returns
     -------
@@ -164,7 +173,9 @@ def estimate_correction(
     guides, anatomy = images.guides()
     measured = images.measured(pe_direction, readout_time)
     mask = np.asarray(images.b0_mask) > 0
-    coregistration, estimate = _best_fit(measured, mask, guides, anatomy, settings.estimator)
+    coregistration, estimate = _best_fit(
+        measured, mask, guides, anatomy, settings.estimator, network
+    )
     return Correction(
         estimate=estimate,
         coregistration=coregistration,
@@ -235,14 +246,20 @@ def agreement_gain(
 
 
 def _best_fit(
-    measured: Measured, b0_mask, guides: Guides, anatomy: Brain, settings: EstimatorSettings
+    measured: Measured,
+    b0_mask,
+    guides: Guides,
+    anatomy: Brain,
+    settings: EstimatorSettings,
+    network: nn.Module | None = None,
 ) -> tuple[Coregistration, FieldEstimate]:
     """Fit from each start that is believable; the better one."""
     found = coregister(Brain(measured.b0, b0_mask, measured.affine), anatomy)
-    fits = [
-        (start, estimate_field(measured, guides, start.dwi_to_t1w, settings))
-        for start in _alignments(found)
-    ]
+    fits = []
+    for start in _alignments(found):
+        scene = (measured, guides, start.dwi_to_t1w)
+        prior = None if network is None else predict(*scene, network)
+        fits.append((start, estimate_field(*scene, settings, prior)))
     return min(fits, key=lambda fit: fit[1].disagreement)
 
 

@@ -18,6 +18,7 @@ from bids_gan.distortion.torch_ops import rotation, sample_last_axis, tensor
 from bids_gan.distortion.types import (
     EstimatorSettings,
     FieldEstimate,
+    FieldPrior,
     Guides,
     Level,
     Measured,
@@ -39,6 +40,7 @@ def estimate_field(
     guides: Guides,
     dwi_to_t1w: np.ndarray,
     settings: EstimatorSettings | None = None,
+    prior: FieldPrior | None = None,
 ) -> FieldEstimate:
     """Estimate the field that distorted a diffusion image.
 
@@ -49,6 +51,8 @@ def estimate_field(
     dwi_to_t1w : (4, 4) array
         Initial rigid pull matrix from diffusion world to T1w world.
     settings : EstimatorSettings, optional
+    prior : FieldPrior, optional
+        What is expected beforehand, see :func:`bids_gan.distortion.learnt.predict`.
 
     Returns
     -------
@@ -62,11 +66,13 @@ def estimate_field(
         + bending mean|∇²d|² + fold mean[(0.3 - J)₊² + (J - 1/0.3)₊²] + magnitude mean_M d²
 
     LC is the mean local correlation inside M, which is never dilated: what lies outside the
-    brain in the guides is not anatomy. FA is a ratio and gets no Jacobian.
+    brain in the guides is not anatomy. FA is a ratio and gets no Jacobian. With a prior m ± σ the
+    spline is the difference d - m, whose bending and magnitude are penalised instead, and
+    ``prior mean_M ((d - m) / σ)²`` is added.
     """
     settings = settings or EstimatorSettings()
     axis, _ = pe_axis_sign(measured.pe_direction)
-    frame = _Frame(measured, guides, dwi_to_t1w, axis)
+    frame = _Frame(measured, guides, dwi_to_t1w, axis, prior)
     coefficients, spline = None, None
     pose = np.zeros(6)
     for number, level in enumerate(settings.levels):
@@ -111,8 +117,16 @@ def similarity(
 class _Frame:
     """Millimetre coordinates along the diffusion voxel axes, phase encoding last."""
 
-    def __init__(self, measured: Measured, guides: Guides, dwi_to_t1w: np.ndarray, axis: int):
+    def __init__(
+        self,
+        measured: Measured,
+        guides: Guides,
+        dwi_to_t1w: np.ndarray,
+        axis: int,
+        prior: FieldPrior | None = None,
+    ):
         self.measured, self.guides, self.start, self.axis = measured, guides, dwi_to_t1w, axis
+        self.prior = prior
         self.order = [a for a in range(3) if a != axis] + [axis]
         zooms = voxel_sizes(measured.affine)
         self.zooms = zooms[self.order]
@@ -140,6 +154,16 @@ class _Frame:
         units = np.repeat([_ROTATION_UNIT, _TRANSLATION_UNIT], 3)
         return rigid_matrix(pose * units, self.centre) @ self.start
 
+    def expected(self, shape, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Displacement (mm) that the prior expects on a grid, and its standard deviation."""
+        if self.prior is None:
+            return np.zeros(shape, np.float32), np.full(shape, np.inf, np.float32)
+        mean, sigma = (
+            resample(m, self.prior.affine, shape, affine, antialias=False, mode="nearest")
+            for m in (self.prior.mm, self.prior.sigma_mm)
+        )
+        return mean, sigma
+
     def _mask(self, pose: np.ndarray) -> np.ndarray:
         sampled = resample(
             (self.guides.mask > 0).astype(np.float32),
@@ -161,7 +185,9 @@ class _Frame:
         distance = ndimage.distance_transform_edt(~mask, sampling=self.zooms)
         fade = np.cos(np.pi / 2 * (distance / _FADE_MM).clip(0, 1)) ** 2
         back = np.argsort(self.order)
-        mm = np.transpose(spline.evaluate(coefficients, positions) * fade, back)
+        expected, sigma = self.expected(mask.shape, self.voxel_affine)
+        error = None if self.prior is None else float(np.sqrt(np.mean(sigma[mask] ** 2)))
+        mm = np.transpose((expected + spline.evaluate(coefficients, positions)) * fade, back)
         voxels = mm / voxel_sizes(measured.affine)[self.axis]
         hz = voxels_to_hz(voxels, measured.pe_direction, measured.readout_time)
         return FieldEstimate(
@@ -170,6 +196,7 @@ class _Frame:
             dwi_to_t1w=self.to_t1w(pose),
             mask=np.transpose(mask, back),
             terms=terms,
+            expected_error_mm=error,
         )
 
 
@@ -192,6 +219,10 @@ class _Problem:
             for i in frame.images
         ]
         self.guide_affine, self.fixed = self._guides(level)
+        expected, sigma = frame.expected(shape, grid)
+        self.expected = tensor(expected)
+        self.expected_slope = tensor(np.gradient(expected, level.spacing, axis=2))
+        self.precision = tensor(sigma**-2.0)
         self.bases = [tensor(b) for b in self.spline.bases(self.positions)]
         self.slope = tensor(self.spline.bases(self.positions, (0, 0, 1))[2])
         self.bending = [
@@ -279,16 +310,18 @@ class _Problem:
         mm, slope = across @ bz.T, across @ self.slope.T
         weights = {"b0": settings.weight_b0, "fa": settings.weight_fa}
         used = [name for name, weight in weights.items() if weight]
-        alike = self.alike(mm, 1 + slope, fixed, used)
+        jacobian = 1 + self.expected_slope + slope
+        alike = self.alike(self.expected + mm, jacobian, fixed, used)
 
         terms = {name: weights[name] * (1 - alike[name]) for name in used}
         terms["bending"] = settings.bending * sum(
             weight * (torch.einsum("abc,ax,by,cz->xyz", c, *grams) * c).sum()
             for weight, grams in self.bending
         )
-        fold = (_FOLD - 1 - slope).clamp_min(0) ** 2 + (1 + slope - 1 / _FOLD).clamp_min(0) ** 2
+        fold = (_FOLD - jacobian).clamp_min(0) ** 2 + (jacobian - 1 / _FOLD).clamp_min(0) ** 2
         terms["fold"] = settings.fold * fold.mean()
-        terms["magnitude"] = settings.magnitude * (mm**2 * mask).sum() / mask.sum().clamp_min(1)
+        weight = settings.magnitude + settings.prior * self.precision
+        terms["magnitude"] = (weight * mm**2 * mask).sum() / mask.sum().clamp_min(1)
         terms["rigid"] = settings.rigid * (pose**2).sum()
         return terms
 

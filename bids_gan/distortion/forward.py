@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
 
 from bids_gan.distortion.units import hz_to_voxels
 from bids_gan.geometry import pe_axis_sign
@@ -36,39 +35,41 @@ def distort(
     axis, _ = pe_axis_sign(pe_direction)
     shift = np.moveaxis(hz_to_voxels(field_hz, pe_direction, readout_time), axis, 0)
     lines_first = np.moveaxis(np.asarray(data, np.float32), axis, 0)
-    flat = lines_first.reshape(shift.size, -1)
-    moved = _splat_matrix(shift.reshape(len(shift), -1)) @ flat
+    shares = _Shares(shift.reshape(len(shift), -1))
+    flat = lines_first.reshape(*shares.shape, -1)
+    moved = np.stack([shares.moved(image) for image in np.moveaxis(flat, -1, 0)], axis=-1)
     return np.ascontiguousarray(np.moveaxis(moved.reshape(lines_first.shape), 0, axis))
 
 
-def _splat_matrix(shift: np.ndarray) -> sparse.csr_array:
-    """Sparse (n*lines, n*lines) matrix of the shares for an (n, lines) voxel shift."""
-    n, lines = shift.shape
-    # short enough pieces that each one touches at most two recorded voxels
-    steepest = np.abs(1 + np.diff(shift, axis=0)).max(initial=1.0)
-    pieces = max(2, int(np.ceil(steepest)))
-    position = np.linspace(-0.5, n - 0.5, n * pieces + 1)
-    inside = np.clip(position, 0, n - 1)
-    below = np.minimum(inside.astype(int), n - 2) if n > 1 else np.zeros(len(inside), int)
-    part = (inside - below)[:, None]
-    edge = (
-        position[:, None] + (1 - part) * shift[below] + part * shift[np.minimum(below + 1, n - 1)]
-    )
-    low, high = np.minimum(edge[:-1], edge[1:]), np.maximum(edge[:-1], edge[1:])
+class _Shares:
+    """Where the parts of each voxel of (n, lines) go under a voxel shift of that shape."""
 
-    first = np.floor(low + 0.5)
-    width = high - low
-    share = np.divide(first + 0.5 - low, width, out=np.ones_like(width), where=width > 1e-9)
-    share = np.clip(share, 0.0, 1.0)
-    source = np.repeat(np.arange(n), pieces)[:, None] * lines + np.arange(lines)
+    def __init__(self, shift: np.ndarray):
+        self.shape = n, lines = shift.shape
+        # short enough pieces that each one touches at most two recorded voxels
+        steepest = np.abs(1 + np.diff(shift, axis=0)).max(initial=1.0)
+        self.pieces = max(2, int(np.ceil(steepest)))
+        position = np.linspace(-0.5, n - 0.5, n * self.pieces + 1)
+        inside = np.clip(position, 0, n - 1)
+        below = np.minimum(inside.astype(int), n - 2) if n > 1 else np.zeros(len(inside), int)
+        part = (inside - below)[:, None]
+        above = np.minimum(below + 1, n - 1)
+        edge = position[:, None] + (1 - part) * shift[below] + part * shift[above]
+        low, high = np.minimum(edge[:-1], edge[1:]), np.maximum(edge[:-1], edge[1:])
+        first, width = np.floor(low + 0.5), high - low
+        share = np.divide(first + 0.5 - low, width, out=np.ones_like(width), where=width > 1e-9)
+        #: of each piece, what the first of its two voxels receives
+        self.share = np.clip(share, 0.0, 1.0).astype(np.float32)
+        # two rows before the first voxel and one behind the last take what leaves the image
+        row = np.clip(first, -2, n).astype(np.int64) + 2
+        self.places = row * lines + np.arange(lines)
 
-    rows, columns, values = [], [], []
-    for target, weight in ((first, share), (first + 1, 1 - share)):
-        keep = (target >= 0) & (target < n) & (weight > 0)
-        rows.append((target.astype(np.int64) * lines + np.arange(lines))[keep])
-        columns.append(source[keep])
-        values.append((weight[keep] / pieces).astype(np.float32))
-    return sparse.csr_array(
-        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))),
-        shape=(n * lines, n * lines),
-    )
+    def moved(self, image: np.ndarray) -> np.ndarray:
+        """Signal (n, lines) that is recorded of an image."""
+        n, lines = self.shape
+        signal = np.repeat(image / np.float32(self.pieces), self.pieces, axis=0)
+        near = signal * self.share
+        size = (n + 4) * lines
+        total = np.bincount(self.places.ravel(), near.ravel(), size)
+        total[lines:] += np.bincount(self.places.ravel(), (signal - near).ravel(), size)[:-lines]
+        return total.reshape(n + 4, lines)[2 : n + 2].astype(np.float32)

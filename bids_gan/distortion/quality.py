@@ -126,7 +126,10 @@ def held_out(
 def _field_numbers(measured: Measured, estimate: FieldEstimate) -> dict[str, float]:
     axis, _ = pe_axis_sign(measured.pe_direction)
     voxels = estimate.displacement_mm / voxel_sizes(measured.affine)[axis]
-    return field_numbers(voxels, measured.affine, axis, estimate.mask)
+    numbers = field_numbers(voxels, measured.affine, axis, estimate.mask)
+    if estimate.expected_error_mm is not None:
+        numbers["expected_error_mm"] = estimate.expected_error_mm
+    return numbers
 
 
 def field_numbers(

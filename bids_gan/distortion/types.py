@@ -35,6 +35,9 @@ class EstimatorSettings:
         Weight of the mean squared second derivatives of the displacement (mm per mm²).
     magnitude : float
         Weight of the mean squared displacement (mm²) in the brain.
+    prior : float
+        Weight of the mean squared difference from what was expected beforehand, in units of its
+        standard deviation.
     fold : float
         Weight of Jacobians below 0.3 or above 1/0.3.
     rigid : float
@@ -54,6 +57,7 @@ class EstimatorSettings:
     weight_b0: float = 1.0
     bending: float = 500.0
     magnitude: float = 1e-3
+    prior: float = 0.03
     fold: float = 10.0
     rigid: float = 0.02
     rigid_iterations: int = 60
@@ -97,6 +101,24 @@ class Guides:
 
 
 @dataclass(frozen=True)
+class FieldPrior:
+    """What is expected of the displacement before images are compared.
+
+    Attributes
+    ----------
+    mm, sigma_mm : (I, J, K) array
+        Displacement along the phase-encoding axis of the diffusion image, towards larger
+        indices, and its standard deviation.
+    affine : (4, 4) array
+        Voxel to diffusion world (mm), any orientation.
+    """
+
+    mm: np.ndarray
+    sigma_mm: np.ndarray
+    affine: np.ndarray
+
+
+@dataclass(frozen=True)
 class FieldEstimate:
     """Result of `estimate_field`.
 
@@ -113,6 +135,8 @@ class FieldEstimate:
         T1w brain mask on the diffusion grid.
     terms : dict of str to float
         Terms of the objective at the end.
+    expected_error_mm : float or None
+        Root mean square in the brain of the standard deviation of the prior, if there was one.
     """
 
     hz: np.ndarray
@@ -120,6 +144,7 @@ class FieldEstimate:
     dwi_to_t1w: np.ndarray
     mask: np.ndarray
     terms: dict[str, float] = field(default_factory=dict)
+    expected_error_mm: float | None = None
 
     @property
     def disagreement(self) -> float:

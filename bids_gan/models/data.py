@@ -21,6 +21,7 @@ from bids_gan.gan.training.contrasts import (
     with_classes,
 )
 from bids_gan.gan.training.pairs import PairPatches, Person
+from bids_gan.models.blip import blip_runs
 from bids_gan.pairs.store import find_pair
 from bids_gan.simulate.attenuation import hounsfield_table
 from bids_gan.simulate.contrasts import ContrastPatches, WholeBrains
@@ -93,7 +94,10 @@ def training_data(recipe: dict, folders: Folders, cache: Path) -> Source:
         sources.append(_pairs(recipe, needed_folder(folders.pairs, "--data", recipe), cache))
     if "label_maps" in recipe:
         folder = needed_folder(folders.label_maps, "--label-maps", recipe)
-        sources.append(SIMULATIONS.get(recipe["method"], _simulated)(recipe, folder))
+        if recipe["method"] == "displacement":
+            sources.append(blip_runs(recipe, folder, cache))
+        else:
+            sources.append(SIMULATIONS.get(recipe["method"], _simulated)(recipe, folder))
     batches, validation = sources[0] if len(sources) == 1 else _mixed(recipe, *sources)
     flat = recipe["network"].get("dimensions", 3) == 2
     neighbours = recipe["network"].get("neighbours", 0)

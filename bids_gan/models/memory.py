@@ -28,8 +28,9 @@ STEP = 16
 _CHANNELS = {"position": 3, "wanted": 0}
 #: kinds of networks that are made for images of one size
 ONE_SIZE = ("autoencoder", "progressive", "dual-stage")
-#: methods whose steps depend on values of the batch: tensors without content cannot go through
-BY_VALUE = ("collagan", "progressive", "dual-stage")
+#: methods whose steps depend on values of the batch, or whose images are no cubes: tensors without
+#: content cannot go through
+BY_VALUE = ("collagan", "progressive", "dual-stage", "displacement")
 
 
 def find_recipe(name: str) -> dict:

@@ -14,6 +14,7 @@ from bids_gan.gan.methods.classification import Classification
 from bids_gan.gan.methods.collagan import CollaGAN
 from bids_gan.gan.methods.constrained_autoencoder import ConstrainedAutoencoder
 from bids_gan.gan.methods.cyclegan import CycleGAN
+from bids_gan.gan.methods.displacement import Displacement
 from bids_gan.gan.methods.dual_stage import DualStageGAN
 from bids_gan.gan.methods.paired import Paired
 from bids_gan.gan.methods.pix2pix import Pix2Pix
@@ -65,6 +66,10 @@ def _segmentation(network: nn.Module, recipe: dict) -> Segmentation:
 
 def _classification(network: nn.Module, recipe: dict) -> Classification:
     return _build(Classification, recipe, network, **_learning_rate(recipe))
+
+
+def _displacement(network: nn.Module, recipe: dict) -> Displacement:
+    return _build(Displacement, recipe, network, **_learning_rate(recipe))
 
 
 def _paired(network: nn.Module, recipe: dict, extra: Sequence[Term] = ()) -> Paired:
@@ -197,6 +202,7 @@ def _one_of(kinds: dict[str, Callable], recipe: dict, key: str, usual: str) -> C
 METHODS: dict[str, Callable[..., Method]] = {
     "segmentation": _segmentation,
     "classification": _classification,
+    "displacement": _displacement,
     "paired": _paired,
     "pix2pix": _pix2pix,
     "cyclegan": _cyclegan,

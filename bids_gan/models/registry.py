@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 FOLDER = Path(__file__).parent
+#: targets of models that make no image for users
+NO_CONTRAST = ("anatomy", "displacement")
 #: what a card must hold
 _CARD = {
     "Name": str,
@@ -35,7 +37,7 @@ class Card:
     ----------
     name, version : str
     target : str
-        Contrast it makes (``FA``), or ``anatomy`` for the anatomy network.
+        Contrast it makes (``FA``), or one of :data:`NO_CONTRAST`.
     inputs : tuple of str
     network : dict
         Arguments of the network class.
@@ -110,7 +112,7 @@ def released_cards() -> list[Card]:
 
 def available_targets() -> tuple[str, ...]:
     """Contrasts that a released model can make."""
-    return tuple(card.target for card in released_cards() if card.target != "anatomy")
+    return tuple(card.target for card in released_cards() if card.target not in NO_CONTRAST)
 
 
 def find_card(name_or_path: str) -> Card:

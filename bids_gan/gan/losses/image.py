@@ -89,3 +89,30 @@ def laplace_nll(error: Tensor, log_scale: Tensor, mask: Tensor) -> Tensor:
     https://arxiv.org/abs/1703.04977).
     """
     return masked_mean(inside(error * torch.exp(-log_scale) + log_scale, mask), mask)
+
+
+@full_precision
+def gaussian_nll(
+    error: Tensor, log_variance: Tensor, mask: Tensor, fairness: float = 0.5
+) -> Tensor:
+    """Negative log-likelihood of errors under a normal law, without its constant.
+
+    Parameters
+    ----------
+    error : tensor
+        In units of the image.
+    log_variance : tensor
+        Predicted logarithm of the variance.
+    mask : tensor
+    fairness : float
+        Weight every voxel by its predicted standard deviation to twice this power; at 0, the
+        likelihood, voxels that are hard at first are given up, at 1 all count alike.
+
+    Notes
+    -----
+    ``e² exp(-s) / 2 + s / 2``, weighted as Seitzer et al. (2022, https://arxiv.org/abs/2203.09168)
+    propose. Its minimum is the mean and the variance of what is to be expected.
+    """
+    likelihood = (error.square() * torch.exp(-log_variance) + log_variance) / 2
+    weight = torch.exp(fairness * log_variance.detach())
+    return masked_mean(inside(weight * likelihood, mask), mask)

@@ -8,6 +8,7 @@ from bids_gan.gan.networks.autoencoder import Autoencoder
 from bids_gan.gan.networks.collagan import CollaborativeUNet
 from bids_gan.gan.networks.dual_stage import DualStageGenerator
 from bids_gan.gan.networks.image_classifier import ImageClassifier
+from bids_gan.gan.networks.matching import MatchingUNet
 from bids_gan.gan.networks.progressive import ProgressiveGenerator
 from bids_gan.gan.networks.residual import Residual
 from bids_gan.gan.networks.resnet import ResNetGenerator
@@ -17,6 +18,7 @@ from bids_gan.gan.networks.unit import SharedLatentGenerator
 
 NETWORKS = {
     "space-to-depth-unet": SpaceToDepthUNet,
+    "matching-unet": MatchingUNet,
     "resnet": ResNetGenerator,
     "unit": SharedLatentGenerator,
     "collagan": CollaborativeUNet,

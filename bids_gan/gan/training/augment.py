@@ -39,12 +39,18 @@ def inexact(coordinates: Tensor, rng: np.random.Generator) -> Tensor:
     return coordinates + torch.as_tensor(rng.normal(0, 2.0, 3), dtype=torch.float32)
 
 
-def smooth_noise(rng: np.random.Generator, patch: int, knots: int, channels: int = 1) -> Tensor:
+def smooth_noise(
+    rng: np.random.Generator,
+    patch: int | tuple[int, int, int],
+    knots: int,
+    channels: int = 1,
+) -> Tensor:
     """Standard normal values on a coarse grid, blown up smoothly to (channels, patch³)."""
+    size = (patch,) * 3 if isinstance(patch, int) else tuple(patch)
     coarse = torch.as_tensor(rng.standard_normal((1, channels, knots, knots, knots)))
-    return F.interpolate(
-        coarse.float(), size=(patch,) * 3, mode="trilinear", align_corners=True
-    ).squeeze(0)
+    return F.interpolate(coarse.float(), size=size, mode="trilinear", align_corners=True).squeeze(
+        0
+    )
 
 
 def nearest(volume: Tensor, coordinates: Tensor) -> Tensor:

@@ -1,0 +1,368 @@
+"""Diffusion runs of one blip with a known displacement, to train and to judge estimators on.
+
+A person is rendered once (:func:`render_person`). From then on every run is new: head position,
+phase-encoding axis and polarity, field, contrast, noise, and everything that is wrong with the
+images that the run is compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from bids_gan.distortion.forward import distort
+from bids_gan.distortion.guides import CSF, GREY, WHITE, t2_like
+from bids_gan.distortion.learnt import SPACING, network_channels
+from bids_gan.distortion.types import Guides, Measured
+from bids_gan.gan.training.augment import sample, smooth_noise
+from bids_gan.geometry import box_grid, resample
+from bids_gan.simulate.artefacts import bias_field, rician_noise
+from bids_gan.simulate.epi import susceptibility_field
+from bids_gan.simulate.head import Head
+from bids_gan.simulate.people import (
+    SimulatedPerson,
+    new_person,
+    simulate_fa,
+    simulate_mr,
+    tissue_maps,
+)
+from bids_gan.simulate.physics import (
+    FIELD_STRENGTHS,
+    jitter_relaxation,
+    random_pulses,
+    relaxation,
+)
+from bids_gan.simulate.susceptibility import dipole_field, shimmed, susceptibility_table
+
+#: what is kept of a person, in this order
+MAPS = ("b0", "FA", "CSF", "field", "brain", "T2-like", "synthetic FA")
+#: voxel size of what is rendered, and of what is kept, mm
+RENDERED, KEPT = 1.5, 2.0
+_MARGIN = 20.0
+#: extent of the network's grid to the right, front and top, mm
+_EXTENT = (176.0, 224.0, 176.0)
+#: chance of each world axis to be the phase-encoding one
+_AXES = (0.15, 0.7, 0.15)
+#: largest displacement in the brain, and smoothness of a field, mm
+PEAK_MM = (1.5, 16.0)
+_FIELD_BLUR = 2.0
+#: readout of one second: a field in Hz is a displacement in voxels
+_ONE_SECOND = 1.0
+
+
+class Scene(NamedTuple):
+    """A rendered person before and after the T1w: what scanner and generator are given."""
+
+    t1w: np.ndarray
+    brain: np.ndarray
+    tissue: np.ndarray
+    affine: np.ndarray
+    to_mni: np.ndarray
+
+
+def render_person(
+    head: Head, rng: np.random.Generator, synthetic_fa: Callable[[Scene], np.ndarray]
+) -> np.ndarray:
+    """Draw a person and render all that runs are made of.
+
+    Parameters
+    ----------
+    head : Head
+    rng : Generator
+    synthetic_fa : callable
+        Gives the synthetic FA (I, J, K) of a T1w on its grid.
+
+    Returns
+    -------
+    (7, I, J, K) float32 array
+        :data:`MAPS` in 2 mm voxels around the brain, RAS+. The field is in Hz at 3 T, shimmed.
+    """
+    person = new_person(head, rng, RENDERED)
+    tissues = tissue_maps(person)
+    scene = _t1w(person, tissues, rng)
+    brain = person.brain.astype(np.float32)
+    tesla = FIELD_STRENGTHS[rng.integers(len(FIELD_STRENGTHS))]
+    tissue = jitter_relaxation(relaxation(tesla), rng)
+    field = dipole_field(person.render(susceptibility_table()), person.spacing)
+    maps = {
+        "b0": simulate_mr(person, random_pulses(rng, "b0", tesla), tissue, rng, 0.92) / 1000,
+        "FA": simulate_fa(person, tissues) * brain,
+        "CSF": tissues["CSF"] * brain,
+        "field": shimmed(field, person.brain),
+        "brain": brain,
+        "T2-like": t2_like(scene.t1w, scene.brain, scene.tissue),
+        "synthetic FA": synthetic_fa(scene),
+    }
+    shape, affine = box_grid(person.brain, person.affine, KEPT, _MARGIN)
+    return np.stack([resample(maps[name], person.affine, shape, affine) for name in MAPS])
+
+
+def _t1w(person: SimulatedPerson, tissues: dict, rng: np.random.Generator) -> Scene:
+    """T1w as it is after preparation: white matter 1, a little noise and bias left."""
+    tesla = FIELD_STRENGTHS[rng.integers(len(FIELD_STRENGTHS))]
+    tissue = jitter_relaxation(relaxation(tesla), rng)
+    clean = simulate_mr(person, random_pulses(rng, "T1w", tesla), tissue, rng)
+    t1w = clean * bias_field(clean.shape, rng, rng.uniform(0, 0.05))
+    white = person.brain & (tissues["WM"] > 0.9)
+    level = float(clean[white].mean())
+    t1w = rician_noise(t1w, level * rng.uniform(0.01, 0.05), rng) / level
+    shares = np.stack([tissues[name] for name in ("CSF", "GM", "WM")])
+    labels = np.array([CSF, GREY, WHITE])[shares.argmax(axis=0)] * person.brain
+    return Scene(t1w, person.brain, labels, person.affine, _to_mni(person))
+
+
+def _to_mni(person: SimulatedPerson) -> np.ndarray:
+    """Affine from the world of a person to MNI mm, as a registration would find it."""
+    voxels = np.argwhere(person.brain)[::997]
+    there = person.positions[tuple(voxels.T)] @ person.head.to_mni[:3, :3].T
+    there = there + person.head.to_mni[:3, 3]
+    world = voxels @ person.affine[:3, :3].T + person.affine[:3, 3]
+    matrix = np.eye(4)
+    terms = np.c_[world, np.ones(len(world))]
+    matrix[:3] = np.linalg.lstsq(terms, there, rcond=None)[0].T
+    return matrix
+
+
+@dataclass(frozen=True)
+class BlipRun:
+    """One run, phase encoding along the first axis, positive blip, and the truth behind it.
+
+    Attributes
+    ----------
+    recorded : dict
+        ``b0``, ``b0_mask``, ``fa``: (I, J, K) arrays, distorted.
+    guides : dict
+        ``t2``, ``synth_fa``, ``brain``: what the T1w gives, nearly aligned, on the same grid.
+    mm : (I, J, K) float32 array
+        True displacement at undistorted positions.
+    brain : (I, J, K) bool array
+        True brain, undistorted.
+    directions : (3, 3) array
+        World direction of each array axis, in mm a voxel.
+    """
+
+    recorded: dict[str, np.ndarray]
+    guides: dict[str, np.ndarray]
+    mm: np.ndarray
+    brain: np.ndarray
+    directions: np.ndarray
+
+    def example(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """What the network learns from; now and then without FA, or without b=0."""
+        recorded, guides, chance = dict(self.recorded), dict(self.guides), rng.random()
+        if chance < 0.07:
+            recorded["fa"], guides["synth_fa"] = 0 * recorded["fa"], 0 * guides["synth_fa"]
+        elif chance < 0.12:
+            recorded["b0"], guides["t2"] = 0 * recorded["b0"], 0 * guides["t2"]
+        channels = network_channels(**recorded, **guides, directions=self.directions)
+        return {"input": channels, "target": self.mm[None], "mask": self.brain[None]}
+
+    def scene(self) -> tuple[Measured, Guides]:
+        """The same as the estimators take it; the pull matrix between the two is identity."""
+        affine = np.eye(4)
+        affine[:3, :3] = self.directions
+        affine[:3, 3] = -self.directions @ (np.array(self.mm.shape) - 1) / 2
+        recorded, guides = self.recorded, self.guides
+        mask, brain = recorded["b0_mask"], guides["brain"]
+        b0, fa = (recorded[name] * mask for name in ("b0", "fa"))
+        t2, synth_fa = (guides[name] * brain for name in ("t2", "synth_fa"))
+        return (
+            Measured(b0, fa, affine, "i", _ONE_SECOND),
+            Guides(fa=synth_fa, t2=t2, mask=brain, affine=affine),
+        )
+
+
+class BlipRuns:
+    """Simulated runs of people.
+
+    Parameters
+    ----------
+    people : sequence of (7, I, J, K) tensor
+        From :func:`render_person`.
+    batch : int
+        Runs a step, all encoded along one axis.
+    seed : int
+    """
+
+    def __init__(self, people: Sequence[Tensor], batch: int, seed: int = 0):
+        self.people = people
+        self.size = batch
+        self.seed = seed
+
+    def batch(self, step: int) -> dict[str, Tensor]:
+        """Batch of `step`: ``input`` (N, 9, ...), ``target`` (mm) and ``mask`` (N, 1, ...)."""
+        rng = np.random.default_rng([self.seed, step])
+        axis = int(rng.choice(3, p=_AXES))
+        runs = [self.run(axis, rng).example(rng) for _ in range(self.size)]
+        return {
+            key: torch.as_tensor(np.stack([run[key] for run in runs]), dtype=torch.float32)
+            for key in runs[0]
+        }
+
+    def run(
+        self,
+        axis: int,
+        rng: np.random.Generator,
+        spacing: float = SPACING,
+        peak_mm: tuple[float, float] = PEAK_MM,
+    ) -> BlipRun:
+        """Draw a run.
+
+        Parameters
+        ----------
+        axis : {0, 1, 2}
+            World axis of the phase encoding.
+        rng : Generator
+        spacing : float
+            Voxel size in mm.
+        peak_mm : (float, float)
+            Range of the largest displacement in the brain; some runs have nearly none.
+        """
+        person = self.people[int(rng.integers(len(self.people)))]
+        view = _View.draw(person, axis, rng, spacing)
+        at = view.places(rng)
+        b0, fa, csf, dipole, brain = sample(person[:5], at).numpy()
+        brain = brain > 0.5
+        mm = _displacement(dipole, brain, view, peak_mm, rng)
+        recorded = _record(b0, fa, csf, brain, mm / spacing, rng)
+        guides = _guides(person[4:], at, spacing, rng)
+        return BlipRun(recorded, guides, mm, brain, view.directions)
+
+
+def _displacement(dipole, brain, view: _View, peak_mm, rng: np.random.Generator) -> np.ndarray:
+    """Displacement (mm) along the first axis: of the person's own air and bone, or another."""
+    shape, kind = dipole.shape, rng.random()
+    total = np.zeros(shape, np.float32)
+    if kind < 0.6:
+        total += _unit(shimmed(dipole, brain, int(rng.integers(1, 3))), brain)
+    if kind > 0.4:
+        share = rng.uniform(0.3, 1) if kind < 0.6 else 1.0
+        total += share * _unit(view.blobs(brain, rng), brain)
+    if rng.random() < 0.35:
+        rough = smooth_noise(rng, shape, int(rng.integers(4, 9)))[0].numpy()
+        total += rng.uniform(0.1, 1.0) * _unit(rough, brain)
+    total *= rng.uniform(*peak_mm) if rng.random() > 0.06 else rng.uniform(0, 1)
+    total *= -1 if rng.random() < 0.12 else 1
+    offset = rng.normal(0, 0.5) + smooth_noise(rng, shape, 2)[0].numpy() * rng.uniform(0, 0.4)
+    smooth = ndimage.gaussian_filter(total, _FIELD_BLUR / view.spacing)
+    return (smooth + offset).clip(-24, 24).astype(np.float32)
+
+
+class _View:
+    """How the network's grid lies on a person: axes, tilt and size of the head."""
+
+    def __init__(self, shape, spacing, directions, to_voxel, middle):
+        self.shape = shape
+        self.spacing = spacing
+        #: world direction of each array axis, mm a voxel; the tilt of the head is not in it
+        self.directions = directions
+        self.to_voxel = to_voxel
+        self.middle = middle
+
+    @classmethod
+    def draw(cls, person: Tensor, axis: int, rng: np.random.Generator, spacing: float) -> _View:
+        order = [axis, *(a for a in range(3) if a != axis)]
+        directions = np.eye(3)[:, order] * spacing
+        directions[:, 0] *= rng.choice([-1, 1])
+        shape = tuple(round(_EXTENT[a] / spacing) for a in order)
+        tilt = Rotation.from_euler("xyz", rng.normal(0, 6, 3), degrees=True).as_matrix()
+        scale = np.diag(np.exp(rng.normal(0, 0.03, 3)))
+        scale[0] *= rng.choice([-1, 1])
+        middle = (np.array(person.shape[1:]) - 1) / 2 + rng.normal(0, 1.5, 3)
+        return cls(shape, spacing, directions, tilt @ scale / KEPT, middle)
+
+    def places(self, rng: np.random.Generator) -> Tensor:
+        """Voxel of the person (I, J, K, 3) that each voxel of the grid shows."""
+        axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in self.shape]
+        grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+        matrix = torch.as_tensor((self.to_voxel @ self.directions).T, dtype=torch.float32)
+        at = grid @ matrix + torch.as_tensor(self.middle, dtype=torch.float32)
+        return at + rng.uniform(0, 1.5) * smooth_noise(rng, self.shape, 6, 3).movedim(0, -1)
+
+    def blobs(self, brain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Field above sinuses and ear canals, in any unit; made in every second voxel."""
+        affine = np.eye(4)
+        affine[:3, :3] = 2 * self.directions
+        coarse = susceptibility_field(
+            brain[::2, ::2, ::2], affine, 1.0, "i", _ONE_SECOND, int(rng.integers(2**31))
+        )
+        blown = F.interpolate(
+            torch.as_tensor(coarse)[None, None],
+            size=brain.shape,
+            mode="trilinear",
+            align_corners=False,
+        )
+        return blown[0, 0].numpy()
+
+
+def _unit(field: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Field whose largest displacement in the brain, but for the last 0.1 %, is one."""
+    return field / max(float(np.percentile(np.abs(field[brain]), 99.9)), 1e-6)
+
+
+def _record(b0, fa, csf, brain, shift, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Distorted b=0 image, its brain mask, and FA, with what is left of shading, and noise."""
+    shape = b0.shape
+    # diffusion weighting leaves little of the fluid: its share of a voxel hardly counts in FA
+    weight = np.where(brain, 0.05 + 0.95 * (1 - csf), 0.02)
+    fa = fa * (1 + rng.uniform(0, 0.3) * smooth_noise(rng, shape, 24)[0].numpy())
+    stack = np.stack([b0, fa * weight, weight, brain, csf], axis=-1).astype(np.float32)
+    blur = rng.uniform(0.2, 0.6, 3)
+    stack = ndimage.gaussian_filter(stack, (*blur, 0))
+    b0, fa, weight, brain, csf = np.moveaxis(distort(stack, shift, "i", _ONE_SECOND), -1, 0)
+    mask = brain > rng.uniform(0.3, 0.7)
+    if rng.random() < 0.3:
+        mask = ndimage.binary_dilation(mask)
+    mask &= _seen(shape, rng)
+    b0 = b0 * torch.exp(rng.uniform(0, 0.12) * smooth_noise(rng, shape, 4)[0]).numpy()
+    b0 = rician_noise(b0, float(b0[mask].mean()) * rng.uniform(0.01, 0.08), rng)
+    fa = fa / np.maximum(weight, 0.02) + rng.uniform(0, 0.25) * csf
+    fa = np.abs(fa + rng.uniform(0.01, 0.08) * rng.standard_normal(shape, np.float32))
+    return {"b0": b0, "b0_mask": mask, "fa": fa.clip(0, 1)}
+
+
+def _seen(shape, rng: np.random.Generator) -> np.ndarray:
+    """Field of view; in some runs it cuts the head at the bottom or the top."""
+    seen = np.ones(shape, bool)
+    axis, length = int(rng.integers(1, 3)), rng.integers(1, 14)
+    if rng.random() < 0.15:
+        cut = slice(0, length) if rng.random() < 0.7 else slice(-int(length), None)
+        np.moveaxis(seen, axis, 0)[cut] = False
+    return seen
+
+
+def _guides(
+    maps: Tensor, at: Tensor, spacing: float, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """T2-like image, synthetic FA and brain, somewhat misplaced and wrong in value."""
+    shape = tuple(at.shape[:3])
+    middle = at.mean((0, 1, 2))
+    turn = Rotation.from_euler("xyz", rng.normal(0, 1.3, 3), degrees=True).as_matrix()
+    at = (at - middle) @ torch.as_tensor(turn.T, dtype=torch.float32) + middle
+    at = at + torch.as_tensor(rng.normal(0, 1.3 / KEPT, 3), dtype=torch.float32)
+    at = at + _common_warp(at - middle, rng) / KEPT
+    at = at + rng.uniform(0, 0.7 / KEPT) * smooth_noise(rng, shape, 16, 3).movedim(0, -1)
+    brain, t2, fa = sample(maps, at).numpy()
+    # the generator's own mistakes of place
+    along = int(rng.integers(3))
+    fa = ndimage.shift(fa, np.eye(3)[along] * rng.normal(0, 0.4 / spacing), order=1)
+    error = rng.uniform(0, 0.3) * smooth_noise(rng, shape, 20)[0].numpy()
+    fa = ndimage.gaussian_filter(fa, rng.uniform(0.1, 0.7)) * (1 + error)
+    t2 = t2 + rng.uniform(0, 0.06) * rng.standard_normal(shape, np.float32)
+    return {"t2": t2, "synth_fa": fa.clip(0, 1), "brain": brain > rng.uniform(0.3, 0.7)}
+
+
+def _common_warp(offset: Tensor, rng: np.random.Generator) -> Tensor:
+    """Displacement (mm) of all images alike, as uncorrected gradients make it: low, odd orders."""
+    relative = offset * KEPT / 90  # about one at the edge of the brain
+    cubic = torch.as_tensor(rng.normal(0, 1.0, (3, 3)), dtype=torch.float32)
+    square = torch.as_tensor(rng.normal(0, 0.4, (3, 3)), dtype=torch.float32)
+    return rng.uniform(0, 1.2) * (relative**3 @ cubic + relative**2 @ square)

@@ -1,0 +1,96 @@
+"""Simulated runs to train on: the truth undoes what was recorded, and a step decides all of it."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from bids_gan.simulate.blip import MAPS, BlipRuns
+from bids_gan.simulate.susceptibility import dipole_field, shimmed
+
+SPACING = 6.0
+
+
+@pytest.fixture(scope="module")
+def person():
+    """Ball of the size of a brain, with texture, as `render_person` gives it."""
+    rng = np.random.default_rng(0)
+    shape = (90, 100, 90)
+    index = np.indices(shape) - (np.array(shape)[:, None, None, None] - 1) / 2
+    brain = (np.sqrt((index**2).sum(0)) < 36).astype(np.float32)
+    texture = ndimage.gaussian_filter(rng.standard_normal(shape, np.float32), 4)
+    texture = 0.5 + 0.2 * texture / texture.std()
+    field = np.exp(-((index - np.array([0, 20, -15])[:, None, None, None]) ** 2).sum(0) / 200)
+    maps = {
+        "b0": texture * brain, "FA": (1 - texture).clip(0, 1) * brain, "CSF": 0 * brain,
+        "field": 50 * field, "brain": brain, "T2-like": texture * brain,
+        "synthetic FA": (1 - texture).clip(0, 1) * brain,
+    }  # fmt: skip
+    return torch.as_tensor(np.stack([maps[name] for name in MAPS]).astype(np.float16))
+
+
+def agreement(run, mm):
+    """Correlation in the brain of the recorded b=0 image, moved by a displacement, and guide."""
+    where = np.indices(mm.shape).astype(float)
+    where[0] += mm / SPACING
+    moved = ndimage.map_coordinates(run.recorded["b0"] * run.recorded["b0_mask"], where, order=1)
+    return np.corrcoef(moved[run.brain], run.guides["t2"][run.brain])[0, 1]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_true_displacement_undoes_the_distortion(person, axis):
+    gains = []
+    for seed in range(3):
+        rng = np.random.default_rng([seed, axis])
+        run = BlipRuns([person], 1).run(axis, rng, SPACING, (12.0, 15.0))
+        assert abs(run.directions[axis, 0]) == SPACING
+        right, none, wrong = (agreement(run, sign * run.mm) for sign in (1, 0, -1))
+        gains.append((right - none, none - wrong))
+    assert min(np.mean(gains, axis=0)) > 0.02
+
+
+def test_scene_and_example_show_the_same_run(person):
+    run = BlipRuns([person], 1).run(1, np.random.default_rng(1), SPACING)
+    measured, guides = run.scene()
+    example = run.example(np.random.default_rng(2))
+    assert measured.pe_direction == "i"
+    assert np.allclose(measured.affine[:3, :3], run.directions)
+    assert np.array_equal(example["input"][1] > 0, measured.b0 > 0)
+    assert np.array_equal(example["input"][5] > 0, guides.mask)
+    assert np.array_equal(example["target"][0], run.mm)
+
+
+def test_step_alone_decides(person, monkeypatch):
+    monkeypatch.setattr("bids_gan.simulate.blip._EXTENT", (48.0, 64.0, 48.0))
+    first, again = (BlipRuns([person], 2, seed=4).batch(7) for _ in range(2))
+    other = BlipRuns([person], 2, seed=4).batch(8)
+    assert first["input"].shape[:2] == (2, 9)
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert first["target"].shape != other["target"].shape or not torch.equal(
+        first["target"], other["target"]
+    )
+
+
+def test_field_of_a_sphere():
+    """Known exactly: (Δχ/3) (a/r)³ (3 cos²θ - 1) outside, nothing inside."""
+    shape, radius = (64, 64, 64), 8.0
+    index = np.indices(shape) - 32
+    r = np.sqrt((index**2).sum(0))
+    chi = np.where(r < radius, 9.0, 0.0)
+    field = dipole_field(chi, 2.0, tesla=3.0) / (42.577478518 * 3.0)
+    volume = (r < radius).sum()
+    cube = 3 * volume / (4 * np.pi)  # radius³ of the sphere of these voxels
+    for place in (14, 18):
+        expected = 3.0 * cube / place**3
+        assert field[32, 32, 32 + place] == pytest.approx(2 * expected, rel=0.06, abs=0.02)
+        assert field[32 + place, 32, 32] == pytest.approx(-expected, rel=0.1, abs=0.02)
+    assert abs(field[r < 5]).max() < 0.15
+
+
+def test_shim_takes_away_what_coils_can_make():
+    x, y, z = np.meshgrid(*[np.linspace(-1, 1, 16)] * 3, indexing="ij")
+    brain = x**2 + y**2 + z**2 < 0.9
+    linear, curved = 3 + 5 * x - 2 * z, x * y + z**2
+    assert np.abs(shimmed(linear, brain)[brain]).max() < 1e-4
+    assert np.abs(shimmed(curved, brain)[brain]).max() > 0.1
+    assert np.abs(shimmed(linear + curved, brain, order=2)[brain]).max() < 1e-4
