@@ -10,6 +10,7 @@ GAN have seen. A run that was stopped continues.
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from bids_gan.anatomy.segment import STRUCTURES
 from bids_gan.gan.losses.segmentation import dice_scores
 from bids_gan.gan.methods.segmentation import Segmentation
+from bids_gan.gan.networks.bent import AFFINE
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
 from bids_gan.gan.training.contrasts import middle_slice
 from bids_gan.gan.training.figure import write_preview
@@ -33,6 +35,8 @@ from bids_gan.simulate.labels import load_label_map
 
 Batches = Callable[[int], dict[str, Tensor]]
 WIDTHS = (16, 32, 64)
+#: standard deviation of the entries of a random affine matrix
+SPREAD = 0.08
 
 
 def simulated(recipe: dict, label_maps: Path, group: str, seed: int) -> Batches:
@@ -66,6 +70,21 @@ def generated(recipe: dict, network: nn.Module) -> Batches:
     return batch
 
 
+def template_alone(network: nn.Module) -> nn.Module:
+    """The generator with a dumb first stage: its template, which everybody is, lying at random."""
+    dumb = copy.deepcopy(network)
+    dumb.shape.change.layer.weight.data.zero_()
+    dumb.shape.change.layer.bias.data.zero_()
+
+    def lie(z: Tensor) -> Tensor:
+        bend = torch.zeros(len(z), sum(dumb.shape.parts))
+        bend[:, : dumb.shape.parts[0]] = SPREAD / AFFINE * torch.randn(len(z), dumb.shape.parts[0])
+        return bend
+
+    dumb.shape.bend.forward = lie
+    return dumb
+
+
 def dice_of_a_segmenter(
     batches: Batches, test: list[dict[str, Tensor]], folder: Path, recipe: dict, steps: int
 ) -> Tensor:
@@ -86,7 +105,7 @@ def dice_of_a_segmenter(
 
 
 def main() -> None:
-    """Print Dice coefficients, a row a training set, and their ratio."""
+    """Print Dice coefficients, a row a training set, and their ratio to those of the first."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("label_maps", type=Path)
     parser.add_argument("output", type=Path)
@@ -104,6 +123,7 @@ def main() -> None:
     seed = recipe["seed"] + 1000
     sources = {
         "simulated": simulated(recipe, options.label_maps, "train", seed),
+        "template, lying at random": generated(recipe, template_alone(network)),
         "generated": generated(recipe, network),
     }
     unseen = simulated(recipe, options.label_maps, "test", seed + 1)
@@ -112,16 +132,15 @@ def main() -> None:
         batch = {"mask": (test[0]["labels"] > 0).unsqueeze(1).float(), **test[0]}
         panels = make_method(network, recipe).preview(network, batch)
         write_preview(options.figure, panels, f"{card.text['Steps']} steps")
-    print("| trained on | " + " | ".join(STRUCTURES[1:]) + " | mean |")
-    print("|---" * (len(STRUCTURES) + 1) + "|")
-    means = {}
+    print("| trained on | " + " | ".join(STRUCTURES[1:]) + " | mean | ratio |")
+    print("|---" * (len(STRUCTURES) + 2) + "|")
+    means = []
     for name, batches in sources.items():
-        folder = options.output / name
+        folder = options.output / name.partition(",")[0]
         scores = dice_of_a_segmenter(batches, test, folder, recipe, options.steps)
-        means[name] = float(scores.nanmean())
+        means.append(float(scores.nanmean()))
         row = " | ".join(f"{score:.3f}" for score in scores.tolist())
-        print(f"| {name} | {row} | {means[name]:.3f} |", flush=True)
-    print(f"ratio {means['generated'] / means['simulated']:.3f}")
+        print(f"| {name} | {row} | {means[-1]:.3f} | {means[-1] / means[0]:.3f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -314,6 +314,12 @@ def _with_lesion_or_without(recipe: dict, folder: Path) -> Source:
 def _whole(recipe: dict, folder: Path) -> Source:
     """One contrast of whole brains, of the validation several at a time, to be compared."""
     options, simulation = recipe["data"], recipe["simulation"]
+    if 0 < options.get("people", 0) < options["batch"]:
+        raise UsageError(
+            f"recipe {recipe['name']}, [data]: people = {options['people']}, but nobody is in a "
+            f"batch twice; accepted are batch = {options['batch']} and more, or 0 for another "
+            "person every time"
+        )
 
     def brains(group: str, seed: int, people: int = 0) -> Batches:
         return single(

@@ -127,11 +127,9 @@ def _progressive(network: nn.Module, recipe: dict) -> ProgressiveGAN:
 
 
 def _dual_stage(network: nn.Module, recipe: dict) -> DualStageGAN:
-    widths, steps = recipe["network"]["widths"], recipe["training"]["steps"]
-    critic = ProgressiveCritic(widths, network.classes, _dimensions(recipe))
-    discriminator = _critic(PatchDiscriminator, recipe, network.classes + 1)
-    parts = (critic, discriminator, len(widths), steps)
-    return _build(DualStageGAN, recipe, network, *parts, **_image(recipe))
+    classes = network.classes
+    critics = (_critic(PatchDiscriminator, recipe, n) for n in (classes, classes + 1))
+    return _build(DualStageGAN, recipe, network, *critics, **_image(recipe))
 
 
 def _build(kind: type, recipe: dict, *parts, **given) -> Method:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bids_gan.gan.heads import split_heads
 from bids_gan.gan.losses.adversarial import fool, judge
 from bids_gan.gan.losses.image import agreement, laplace_nll, masked_l1
-from bids_gan.gan.methods.parts import adam
-from bids_gan.gan.methods.progressive import ProgressiveGAN
+from bids_gan.gan.losses.latent import kl_divergence
+from bids_gan.gan.methods.parts import adam, same_noise
+from bids_gan.gan.methods.progressive import compare_people
 from bids_gan.gan.networks.layers import one_hot
 
 
@@ -19,22 +21,33 @@ class DualStageGAN:
     Parameters
     ----------
     generator : DualStageGenerator
-    critic : ProgressiveCritic
+    critic : PatchDiscriminator
         Of the first stage, with a channel a class.
-    discriminator : module
+    discriminator : PatchDiscriminator
         Of the second stage; sees a channel a class, and the image.
-    stages, steps
-        Of the first stage, see :class:`~bids_gan.gan.methods.progressive.ProgressiveGAN`.
     value_range : str
         See :data:`bids_gan.gan.heads.RANGES`.
+    shape_weight : float
+        Adversarial, of the first stage, against its reconstruction.
+    shape_start : int
+        Step from which it counts.
+    code_weight : float
+        Of the code's divergence from noise, per voxel, against the same.
     adversarial_weight : float
         Of the second stage, against L1.
     learning_rate : float
+    shape_rate : float
+        Learning rate of the first stage, whose weights are all of size one, see
+        :class:`~bids_gan.gan.networks.equalised.Equalised`.
 
     Notes
     -----
     As in the paper the stages learn side by side and nothing from each other: the first from real
     label volumes, the second from pairs of these and their images.
+
+    The first stage is a VAE-GAN (Larsen et al. 2016, https://arxiv.org/abs/1512.09300): an encoder
+    finds the vector of each real label volume, which must be made again from it. So every one of
+    them has its place, and generated people cannot collapse to a few.
 
     One label volume has many images, and a network without noise makes but one. So the second
     stage predicts the scale of its error as well, and an image is drawn from the Laplace law.
@@ -45,17 +58,29 @@ class DualStageGAN:
         generator: nn.Module,
         critic: nn.Module,
         discriminator: nn.Module,
-        stages: int,
-        steps: float,
         value_range: str = "positive",
+        shape_weight: float = 0.02,
+        shape_start: int = 0,
+        code_weight: float = 0.05,
         adversarial_weight: float = 0.01,
         learning_rate: float = 1e-3,
+        shape_rate: float = 2e-2,
     ):
         self.value_range = value_range
+        self.shape_weight = shape_weight
+        self.shape_start = shape_start
+        self.code_weight = code_weight
         self.adversarial_weight = adversarial_weight
-        self.first = ProgressiveGAN(generator.shape, critic, stages, steps, "classes")
         self.modules = {"generator": generator, "critic": critic, "discriminator": discriminator}
-        self.optimisers = adam(self.modules, learning_rate, (0.0, 0.99))
+        self.optimisers = adam(self.modules, learning_rate)
+        self.optimisers["generator"] = torch.optim.Adam(
+            [
+                {"params": [*generator.appearance.parameters(), *generator.encoder.parameters()]},
+                {"params": generator.shape.parameters(), "lr": shape_rate},
+            ],
+            learning_rate,
+            (0.5, 0.99),
+        )
 
     def losses(self, batch: dict[str, Tensor], step: int) -> dict[str, dict[str, Tensor]]:
         """Return the loss terms of both stages.
@@ -63,31 +88,55 @@ class DualStageGAN:
         Parameters
         ----------
         batch : dict
-            ``input`` (N, 1, ...), real images of the last size; their ``labels`` (N, ...), of
-            which those inside ``mask`` (N, 1, ...) are seen.
+            ``input`` (N, 1, ...), real images; their ``labels`` (N, ...), of which those inside
+            ``mask`` (N, 1, ...) are seen.
         step : int
-            Which size the first stage works on.
         """
         tissue, mask = self._tissue(batch), batch["mask"]
-        first = self.first.losses({"input": tissue}, step)
-        critic = self.modules["discriminator"]
-        value, log_scale = split_heads(
-            self.modules["generator"].appearance(tissue), self.value_range
-        )
-        error = (value - batch["input"]).abs()
-        fake = torch.cat([tissue, drawn(value, log_scale) * mask], dim=1)
-        real = torch.cat([tissue, batch["input"] * mask], dim=1)
-        second = {
-            "l1": masked_l1(value, batch["input"], mask),
-            # the scale learns from the error and must not excuse it
-            "scale": 0.05 * laplace_nll(error.detach(), log_scale, mask),
-            "adversarial": self.adversarial_weight * fool(critic, fake),
-        }
+        shapes = self._shapes(tissue, step)
+        images = self._images(tissue, batch["input"], mask)
         return {
-            "generator": first["generator"] | second,
-            "critic": first["critic"],
+            "generator": shapes["generator"] | images["generator"],
+            "critic": shapes["critic"],
+            "discriminator": images["discriminator"],
+        }
+
+    def _shapes(self, tissue: Tensor, step: int) -> dict[str, dict[str, Tensor]]:
+        """Terms of the first stage."""
+        generator, critic = self.modules["generator"], self.modules["critic"]
+        mean, log_variance = generator.encoder(tissue).clamp(-8, 8).chunk(2, dim=1)
+        code = mean + torch.randn_like(mean) * (log_variance / 2).exp()
+        made = self._made(generator, len(tissue), tissue.device)
+        voxels = tissue[0, 0].numel()
+        terms = {
+            "again": F.cross_entropy(generator.shape(code).float(), tissue),
+            "code": self.code_weight / voxels * kl_divergence(mean, log_variance),
+        }
+        if step >= self.shape_start:
+            terms["fool"] = self.shape_weight * fool(critic, made)
+        return {"generator": terms, "critic": {"judge": judge(critic, tissue, made)}}
+
+    def _images(self, tissue: Tensor, image: Tensor, mask: Tensor) -> dict[str, dict[str, Tensor]]:
+        """Terms of the second stage."""
+        generator, critic = self.modules["generator"], self.modules["discriminator"]
+        value, log_scale = split_heads(generator.appearance(tissue), self.value_range)
+        error = (value - image).abs()
+        fake = torch.cat([tissue, drawn(value, log_scale) * mask], dim=1)
+        real = torch.cat([tissue, image * mask], dim=1)
+        return {
+            "generator": {
+                "l1": masked_l1(value, image, mask),
+                # the scale learns from the error and must not excuse it
+                "scale": 0.05 * laplace_nll(error.detach(), log_scale, mask),
+                "adversarial": self.adversarial_weight * fool(critic, fake),
+            },
             "discriminator": {"judge_image": judge(critic, real, fake)},
         }
+
+    @staticmethod
+    def _made(network: nn.Module, count: int, device: torch.device) -> Tensor:
+        """Shares of the classes (count, classes, ...) of random vectors."""
+        return network.shape(torch.randn(count, network.latent, device=device)).softmax(1)
 
     def draw(self, network: nn.Module, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """Labels (count, ...) of random vectors, and images (count, 1, ...) of them."""
@@ -103,21 +152,22 @@ class DualStageGAN:
         Returns
         -------
         dict
-            Of the first stage those of :meth:`ProgressiveGAN.score`, where an image has a channel
-            a class; of the second ``l1`` and ``r`` of the image of real labels.
+            Of the first stage those of :func:`compare_people`, where an image has a channel a
+            class; of the second ``l1`` and ``r`` of the image of real labels.
         """
         tissue = self._tissue(batch)
         value, _ = split_heads(network.appearance(tissue), self.value_range)
+        with same_noise():
+            made = self._made(network, len(tissue), tissue.device)
         return {
-            **self.first.score(network.shape, {"input": tissue}),
+            **compare_people(made, tissue),
             **agreement(value, batch["input"], batch["mask"]),
         }
 
     @torch.no_grad()
     def preview(self, network: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Labels and image of a real person, and two that were made, always of the same noise."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with same_noise():
             labels, images = self.draw(network, 2, batch["input"].device)
         seen = self._tissue(batch).argmax(1)
         shown = {"real labels": seen[0], "real": batch["input"][0, 0]}

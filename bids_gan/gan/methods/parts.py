@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,6 +32,14 @@ def adam(
 def adamw(network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
     """AdamW for a network that learns from what is known, judged by nobody or hardly so."""
     return torch.optim.AdamW(network.parameters(), learning_rate, (0.9, 0.99))
+
+
+@contextmanager
+def same_noise() -> Iterator[None]:
+    """Random numbers that are the same every time; those outside go on as if nothing had been."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
 
 
 class ValidatedInTiles:

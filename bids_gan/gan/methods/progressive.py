@@ -12,7 +12,7 @@ from bids_gan.gan.distributions import maximum_mean_discrepancy
 from bids_gan.gan.heads import bounded
 from bids_gan.gan.losses.adversarial import discriminator_loss, fool, gradient_penalty
 from bids_gan.gan.losses.structure import multi_scale_similarity
-from bids_gan.gan.methods.parts import adam
+from bids_gan.gan.methods.parts import adam, same_noise
 from bids_gan.gan.networks.progressive import double, halve, stage_and_share
 
 
@@ -124,8 +124,7 @@ class ProgressiveGAN:
         return {"real": real[0, 0]} | {str(n): volume[0] for n, volume in enumerate(made, 1)}
 
     def _same_draw(self, network: nn.Module, count: int, device: torch.device) -> Tensor:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with same_noise():
             return self.draw(network, count, device)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bids_gan.gan.networks.layers import layers_of
 from bids_gan.gan.networks.unet import ConvBlock
+from bids_gan.gan.networks.vector_encoder import VectorEncoder
 
 
 class Autoencoder(nn.Module):
@@ -25,6 +27,11 @@ class Autoencoder(nn.Module):
     widths : sequence of int
         Channels after each halving of the image.
     dimensions : {3, 2}
+
+    Attributes
+    ----------
+    encode : VectorEncoder
+        Latent vector (N, latent) of an image (N, channels, ...).
     """
 
     def __init__(
@@ -36,31 +43,14 @@ class Autoencoder(nn.Module):
         dimensions: int = 3,
     ):
         super().__init__()
-        if size % 2 ** len(widths):
-            raise ValueError(f"size {size} is not a multiple of {2 ** len(widths)}")
-        convolution = layers_of(dimensions).convolution
-        self.size = (size,) * dimensions
-        self.coarse = (widths[-1], *(size // 2 ** len(widths),) * dimensions)
-        numbers = widths[-1] * (size // 2 ** len(widths)) ** dimensions
-        self.contract = nn.Sequential(
-            *(
-                ConvBlock(a, b, stride=2, dimensions=dimensions)
-                for a, b in itertools.pairwise((channels, *widths))
-            )
-        )
-        self.to_latent = nn.Linear(numbers, latent)
-        self.from_latent = nn.Linear(latent, numbers)
+        self.encode = VectorEncoder(channels, size, latent, widths, dimensions)
+        self.size, self.coarse = self.encode.size, self.encode.coarse
+        self.from_latent = nn.Linear(latent, math.prod(self.coarse))
         self.expand = nn.ModuleList(
             ConvBlock(a, b, dimensions=dimensions)
             for a, b in itertools.pairwise((*widths[::-1], widths[0]))
         )
-        self.head = convolution(widths[0], channels, 3, padding=1)
-
-    def encode(self, x: Tensor) -> Tensor:
-        """Latent vector (N, latent) of an image (N, channels, ...) of the size agreed on."""
-        if x.shape[2:] != self.size:
-            raise ValueError(f"image of {tuple(x.shape[2:])} voxels, made for {self.size}")
-        return self.to_latent(self.contract(x).flatten(1))
+        self.head = layers_of(dimensions).convolution(widths[0], channels, 3, padding=1)
 
     def decode(self, z: Tensor) -> Tensor:
         """Raw image (N, channels, ...) of a latent vector."""

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from bids_gan.gan.networks.bent import BentLabels
 from bids_gan.gan.networks.layers import one_hot
-from bids_gan.gan.networks.progressive import ProgressiveGenerator
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
+from bids_gan.gan.networks.vector_encoder import VectorEncoder
 
 
 class DualStageGenerator(nn.Module):
-    """Label volumes grown from vectors, and their images.
+    """Label volumes of vectors, and their images.
 
     Parameters
     ----------
     latent, widths
-        Of the first stage, see
-        :class:`~bids_gan.gan.networks.progressive.ProgressiveGenerator`.
+        Of the first stage, see :class:`~bids_gan.gan.networks.bent.BentLabels`.
     classes : int
         Tissues, the first of which is the outside.
     image_widths : sequence of int
@@ -25,8 +25,11 @@ class DualStageGenerator(nn.Module):
 
     Attributes
     ----------
-    shape : ProgressiveGenerator
+    shape : BentLabels
         Maps (N, latent) to logits of the classes.
+    encoder : VectorEncoder
+        Maps classes, one-hot, to the vectors that could have made them: means (N, latent) and
+        logarithms of variances behind them. Only learning needs it.
     appearance : SpaceToDepthUNet
         Maps classes, one-hot, to two channels: value and logarithm of its scale.
     """
@@ -42,7 +45,9 @@ class DualStageGenerator(nn.Module):
         super().__init__()
         self.latent = latent
         self.classes = classes
-        self.shape = ProgressiveGenerator(latent, widths, classes, dimensions, gain=4.0)
+        self.shape = BentLabels(latent, widths, classes, dimensions)
+        size = self.shape.size[0]
+        self.encoder = VectorEncoder(classes, size, 2 * latent, widths[::-1], dimensions)
         self.appearance = SpaceToDepthUNet(classes, 2, image_widths, dimensions)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -35,18 +35,62 @@ def halve(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=0.5, mode="area")
 
 
-@torch.no_grad()
-def alike_inside_blocks(weight: Tensor, block: int) -> None:
-    """Give the channels that become one block of voxels one weight, in place.
+class VectorFeatures(nn.Module):
+    """From a vector to features of 2, 4, 8 ... places a side, equalised and pixel-normalised.
+
+    Parameters
+    ----------
+    latent : int
+        Length of the vector.
+    widths : sequence of int
+        Channels of each size.
+    dimensions : {3, 2}
+    """
+
+    def __init__(self, latent: int, widths: tuple[int, ...], dimensions: int = 3):
+        super().__init__()
+        convolution = layers_of(dimensions).convolution
+
+        def block(inputs: int, outputs: int) -> list[nn.Module]:
+            layer = Equalised(convolution(inputs, outputs, 3, padding=1))
+            return [layer, nn.LeakyReLU(0.2), PixelNorm()]
+
+        coarse = (widths[0], *(SMALLEST // 2,) * dimensions)
+        self.first = nn.Sequential(
+            PixelNorm(),
+            Equalised(nn.Linear(latent, math.prod(coarse)), gain=math.sqrt(2) / 4),
+            nn.Unflatten(1, coarse),
+            nn.LeakyReLU(0.2),
+            PixelNorm(),
+            *block(widths[0], widths[0]),
+        )
+        self.blocks = nn.ModuleList(
+            nn.Sequential(*block(a, b), *block(b, b)) for a, b in itertools.pairwise(widths)
+        )
+
+    def forward(self, z: Tensor, stage: int | None = None) -> tuple[Tensor, Tensor | None]:
+        """Features of a stage (the last when omitted), and those of the stage before it."""
+        x, before = self.first(z), None
+        for block in self.blocks[:stage]:
+            before, x = x, block(double(x))
+        return x, before
+
+
+def image_layer(width: int, channels: int, dimensions: int) -> Equalised:
+    """From features to the channels of the 2 × 2 × 2 voxels of each place, alike at first.
 
     So an image begins without a checkerboard (Aitken et al. 2017,
     https://arxiv.org/abs/1707.02937), which a critic would find before it finds anything else.
     """
+    block = 2**dimensions
+    layer = Equalised(layers_of(dimensions).convolution(width, block * channels, 1), gain=1.0)
+    weight = layer.layer.weight.data
     weight.copy_(weight[::block].repeat_interleave(block, dim=0))
+    return layer
 
 
 class ProgressiveGenerator(nn.Module):
-    """From a vector to an image, with equalised layers and pixel normalisation.
+    """From a vector to an image that is as large as it has grown.
 
     Parameters
     ----------
@@ -57,9 +101,6 @@ class ProgressiveGenerator(nn.Module):
     channels : int
         Of the image.
     dimensions : {3, 2}
-    gain : float
-        Standard deviation of the raw image at first; a softmax wants more than a picture, or it
-        takes long to become sure.
 
     Attributes
     ----------
@@ -78,41 +119,17 @@ class ProgressiveGenerator(nn.Module):
         widths: tuple[int, ...] = (128, 128, 64, 32, 16),
         channels: int = 1,
         dimensions: int = 3,
-        gain: float = 1.0,
     ):
         super().__init__()
-        convolution = layers_of(dimensions).convolution
-
-        def block(inputs: int, outputs: int) -> list[nn.Module]:
-            layer = Equalised(convolution(inputs, outputs, 3, padding=1))
-            return [layer, nn.LeakyReLU(0.2), PixelNorm()]
-
         self.latent = latent
-        self.coarse = (widths[0], *(SMALLEST // 2,) * dimensions)
-        self.first = nn.Sequential(
-            PixelNorm(),
-            Equalised(nn.Linear(latent, math.prod(self.coarse)), gain=math.sqrt(2) / 4),
-            nn.Unflatten(1, self.coarse),
-            nn.LeakyReLU(0.2),
-            PixelNorm(),
-            *block(widths[0], widths[0]),
-        )
-        self.blocks = nn.ModuleList(
-            nn.Sequential(*block(a, b), *block(b, b)) for a, b in itertools.pairwise(widths)
-        )
-        self.to_image = nn.ModuleList(
-            Equalised(convolution(width, 2**dimensions * channels, 1), gain) for width in widths
-        )
-        for layer in self.to_image:
-            alike_inside_blocks(layer.layer.weight, 2**dimensions)
+        self.features = VectorFeatures(latent, widths, dimensions)
+        self.to_image = nn.ModuleList(image_layer(width, channels, dimensions) for width in widths)
         self.register_buffer("progress", torch.tensor(float(len(widths) - 1)))
 
     def forward(self, z: Tensor) -> Tensor:
         """Raw image (N, channels, ...) of vectors (N, latent), of the size grown to."""
         stage, share = stage_and_share(float(self.progress))
-        x, before = self.first(z), None
-        for block in self.blocks[:stage]:
-            before, x = x, block(double(x))
+        x, before = self.features(z, stage)
         image = depth_to_space(self.to_image[stage](x))
         if share == 1.0:
             return image

@@ -157,7 +157,10 @@ class _Run:
             distributed.synchronise(module)
         self.generator = method.modules["generator"]
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        self.rates = {name: o.param_groups[0]["lr"] for name, o in method.optimisers.items()}
+        self.rates = {
+            name: [group["lr"] for group in o.param_groups]
+            for name, o in method.optimisers.items()
+        }
         self.step = 0
         self.seconds = 0.0
         self.recent: dict[str, float] = {}
@@ -186,8 +189,8 @@ class _Run:
         torch.manual_seed(int(seed.generate_state(1, np.uint64)[0]))
         factor = settings.learning_rate_factor(settings.position(self.step, self.seconds))
         for name, optimiser in self.method.optimisers.items():
-            for group in optimiser.param_groups:
-                group["lr"] = self.rates[name] * factor
+            for group, rate in zip(optimiser.param_groups, self.rates[name], strict=True):
+                group["lr"] = rate * factor
         for module in self.method.modules.values():
             module.train()
             if self.position >= settings.freeze_statistics:

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from tiny import whole_and_resumed
 
 from bids_gan.gan.methods.dual_stage import DualStageGAN, drawn
+from bids_gan.gan.networks.bent import SURE, BentLabels
 from bids_gan.gan.networks.dual_stage import DualStageGenerator
 from bids_gan.gan.networks.layers import one_hot
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
-from bids_gan.gan.networks.progressive_critic import ProgressiveCritic
 
 WIDTHS, CLASSES, SIZE = (4, 3, 2), 3, 16
 LAST = 11
@@ -18,10 +19,9 @@ def make(dimensions=3, seed=0):
     torch.manual_seed(seed)
     return DualStageGAN(
         DualStageGenerator(5, WIDTHS, CLASSES, (4, 4), dimensions),
-        ProgressiveCritic(WIDTHS, CLASSES, dimensions),
+        PatchDiscriminator(CLASSES, 2, 1, dimensions),
         PatchDiscriminator(CLASSES + 1, 2, 1, dimensions),
-        stages=len(WIDTHS),
-        steps=12,
+        shape_start=LAST,
     )
 
 
@@ -82,14 +82,17 @@ def test_each_network_learns_from_its_own_loss_alone(dimensions):
         sum(terms.values()).backward()
         for other, module in method.modules.items():
             learns = {n for n, p in module.named_parameters() if p.grad is not None}
-            # heads of the sizes before the present one are idle
-            idle = {n for n, _ in module.named_parameters() if "_image.0" in n or "_image.1" in n}
-            everything = {n for n, _ in module.named_parameters()} - idle
+            everything = {n for n, _ in module.named_parameters()}
             assert learns == (everything if other == name else set()), (name, other)
 
 
 def test_stages_learn_nothing_from_each_other():
-    for term, learner, other in (("fool", "shape", "appearance"), ("l1", "appearance", "shape")):
+    for term, learner, other in (
+        ("fool", "shape", "appearance"),
+        ("again", "shape", "appearance"),
+        ("again", "encoder", "appearance"),
+        ("l1", "appearance", "shape"),
+    ):
         method = make()
         generator = method.modules["generator"]
         method.losses(batch(0), LAST)["generator"][term].backward()
@@ -97,9 +100,8 @@ def test_stages_learn_nothing_from_each_other():
         assert all(p.grad is None for p in getattr(generator, other).parameters())
 
 
-def test_resumed_in_the_middle_of_a_phase(tmp_path):
+def test_resumed_as_if_never_stopped(tmp_path):
     whole, resumed = whole_and_resumed(lambda seed: make(seed=seed), batch, tmp_path)
-    assert float(whole.shape.progress) == 2
     for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b)
 
@@ -127,7 +129,7 @@ def test_validation_sees_collapse():
     method = make()
     network = method.modules["generator"].eval()
     assert method.score(network, batch(0))["diversity"] > 0
-    network.shape.forward = lambda z: torch.ones(len(z), CLASSES, SIZE, SIZE, SIZE)
+    network.shape.forward = lambda z: torch.ones(len(z), CLASSES, *(SIZE,) * 3)
     assert method.score(network, batch(0))["diversity"] == pytest.approx(0, abs=1e-6)
 
 
@@ -144,13 +146,93 @@ def test_validation_compares_the_image_of_real_labels_with_theirs():
     assert found["r"] == pytest.approx(1)
 
 
-@pytest.mark.parametrize("step", [0, LAST])
-def test_preview_shows_the_same_people_again(step):
+def test_preview_shows_the_same_people_again():
     method = make()
-    method.losses(batch(0), step)
+    method.losses(batch(0), LAST)
     network = method.modules["generator"].eval()
     first, again = (method.preview(network, batch(0)) for _ in range(2))
     assert list(first) == ["real labels", "real", "labels 1", "1", "labels 2", "2"]
-    assert first["1"].shape == first["labels 1"].shape == ((4,) * 3 if step == 0 else (SIZE,) * 3)
+    assert first["1"].shape == first["labels 1"].shape == (SIZE,) * 3
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert first["real labels"][..., 0].max() == 0 < first["real labels"].max()
+
+
+def shapes(dimensions=3, knots=4):
+    torch.manual_seed(0)
+    return BentLabels(5, WIDTHS, CLASSES, dimensions, knots).eval()
+
+
+def straight(network):
+    """The same, bent by nothing."""
+    network.bend = torch.nn.Sequential(network.bend, torch.nn.Threshold(torch.inf, 0.0))
+    return network
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_without_a_change_and_a_bend_everybody_is_the_template(dimensions):
+    network = straight(shapes(dimensions))
+    torch.nn.init.zeros_(network.change.layer.weight)
+    torch.nn.init.normal_(network.template)
+    found = network(torch.randn(2, 5))
+    expected = SURE * network.template.expand_as(found)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_shapes_learn_those_they_are_shown():
+    """A ball in the middle is there after some steps, whatever the vector."""
+    method = make()
+    middle = torch.stack(torch.meshgrid(*[torch.arange(SIZE) - 7.5] * 3, indexing="ij"))
+    ball = (middle.norm(dim=0) < 5).long().expand(3, *(SIZE,) * 3)
+    given = {
+        "input": ball[:, None].float(),
+        "labels": ball,
+        "mask": torch.ones(3, 1, *(SIZE,) * 3),
+    }
+    optimiser = method.optimisers["generator"]
+    for _ in range(60):
+        optimiser.zero_grad()
+        method.losses(given, 0)["generator"]["again"].backward()
+        optimiser.step()
+    labels, _ = method.draw(method.modules["generator"].eval(), 3, torch.device("cpu"))
+    assert (labels == ball).float().mean() > 0.97
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_labels_are_bent_as_the_matrix_says(dimensions):
+    """A quarter of the field along the last axis moves what is there by so many voxels."""
+    network, before = shapes(dimensions), straight(shapes(dimensions))
+    shift = torch.zeros(network.parts[0])
+    shift[dimensions] = 0.5 / 0.15  # grid_sample's first axis is the last of the volume
+    network.bend.forward = lambda z: torch.cat([shift, torch.zeros(network.parts[1])])[None]
+    z = torch.randn(1, 5)
+    assert torch.allclose(network(z)[..., : -SIZE // 4], before(z)[..., SIZE // 4 :], atol=1e-4)
+    assert not torch.allclose(network(z), before(z), atol=0.1)
+
+
+def test_knots_displace_smoothly_and_each_its_place():
+    network = shapes(knots=3)
+    bend = torch.zeros(sum(network.parts))
+    bend[network.parts[0]] = 1.0  # first axis of grid_sample, first knot
+    network.bend.forward = lambda z: bend[None]
+    here = network._places(torch.randn(1, 5)) - F.affine_grid(
+        torch.eye(3, 4)[None], [1, 1, *network.size], align_corners=False
+    )
+    moved = here[0, ..., 0]
+    assert float(moved[0, 0, 0]) == pytest.approx(0.1, abs=1e-3)
+    assert float(moved.max()) <= 0.1 + 1e-3
+    assert moved[SIZE // 2 + 1 :].abs().max() < 1e-6
+    assert here[..., 1:].abs().max() < 1e-6
+
+
+def test_each_stage_has_its_learning_rate_and_follows_one_schedule(tmp_path):
+    from tiny import settings
+
+    from bids_gan.gan.training.loop import train
+
+    method = make()
+    rates = [group["lr"] for group in method.optimisers["generator"].param_groups]
+    assert rates == [1e-3, 2e-2]
+    train(method, batch, lambda: (), tmp_path, settings(3, warmup=10))
+    after = [group["lr"] for group in method.optimisers["generator"].param_groups]
+    assert after[1] / after[0] == pytest.approx(20)
+    assert after[0] < rates[0]

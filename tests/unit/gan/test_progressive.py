@@ -109,7 +109,9 @@ def test_each_network_learns_from_its_own_loss_alone(step):
         sum(terms.values()).backward()
         other = next(m for n, m in method.modules.items() if n != name)
         assert all(p.grad is None for p in other.parameters())
-        learns = [p.grad is not None for p in method.modules[name].blocks.parameters()]
+        module = method.modules[name]
+        blocks = getattr(module, "features", module).blocks
+        learns = [p.grad is not None for p in blocks.parameters()]
         assert sum(learns) == 4 * stage  # two layers a stage, weight and bias
         assert all(
             torch.isfinite(p.grad).all()

@@ -195,6 +195,14 @@ def test_class_is_that_of_the_slice_where_slices_are_seen(label_maps, tmp_path):
         training_data(recipe, folders, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["progressive", "dual-stage"])
+def test_fewer_people_than_a_batch_has_are_refused(name, label_maps, tmp_path):
+    recipe = small(name)
+    recipe["data"] |= {"people": 3, "batch": 4}
+    with pytest.raises(UsageError, match=r"\[data\]: people = 3, .* batch = 4 and more, or 0"):
+        run_recipe(recipe, Folders(label_maps=label_maps), tmp_path / "run")
+
+
 def test_people_of_the_validation_have_lesions(label_maps, tmp_path):
     recipe = small("constrained-autoencoder")
     batches, validation = training_data(recipe, Folders(label_maps=label_maps), tmp_path)
