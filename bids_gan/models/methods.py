@@ -127,9 +127,8 @@ def _progressive(network: nn.Module, recipe: dict) -> ProgressiveGAN:
 
 
 def _dual_stage(network: nn.Module, recipe: dict) -> DualStageGAN:
-    classes = network.classes
-    critics = (_critic(PatchDiscriminator, recipe, n) for n in (classes, classes + 1))
-    return _build(DualStageGAN, recipe, network, *critics, **_image(recipe))
+    discriminator = _critic(PatchDiscriminator, recipe, network.classes + 1)
+    return _build(DualStageGAN, recipe, network, discriminator, **_image(recipe))
 
 
 def _build(kind: type, recipe: dict, *parts, **given) -> Method:

@@ -21,18 +21,12 @@ class DualStageGAN:
     Parameters
     ----------
     generator : DualStageGenerator
-    critic : PatchDiscriminator
-        Of the first stage, with a channel a class.
     discriminator : PatchDiscriminator
         Of the second stage; sees a channel a class, and the image.
     value_range : str
         See :data:`bids_gan.gan.heads.RANGES`.
-    shape_weight : float
-        Adversarial, of the first stage, against its reconstruction.
-    shape_start : int
-        Step from which it counts.
     code_weight : float
-        Of the code's divergence from noise, per voxel, against the same.
+        Of the code's divergence from noise, per voxel, against the first stage's cross-entropy.
     adversarial_weight : float
         Of the second stage, against L1.
     learning_rate : float
@@ -45,9 +39,10 @@ class DualStageGAN:
     As in the paper the stages learn side by side and nothing from each other: the first from real
     label volumes, the second from pairs of these and their images.
 
-    The first stage is a VAE-GAN (Larsen et al. 2016, https://arxiv.org/abs/1512.09300): an encoder
-    finds the vector of each real label volume, which must be made again from it. So every one of
-    them has its place, and generated people cannot collapse to a few.
+    The first stage of the paper is a GAN, here it is a variational auto-encoder (Kingma and
+    Welling 2014, https://arxiv.org/abs/1312.6114): an encoder finds the vector of each real label
+    volume, which must be made again from it. So every one of them has its place, and generated
+    people cannot collapse to a few. Labels are sharp whatever makes them.
 
     One label volume has many images, and a network without noise makes but one. So the second
     stage predicts the scale of its error as well, and an image is drawn from the Laplace law.
@@ -56,22 +51,17 @@ class DualStageGAN:
     def __init__(
         self,
         generator: nn.Module,
-        critic: nn.Module,
         discriminator: nn.Module,
         value_range: str = "positive",
-        shape_weight: float = 0.02,
-        shape_start: int = 0,
         code_weight: float = 0.05,
         adversarial_weight: float = 0.01,
         learning_rate: float = 1e-3,
         shape_rate: float = 2e-2,
     ):
         self.value_range = value_range
-        self.shape_weight = shape_weight
-        self.shape_start = shape_start
         self.code_weight = code_weight
         self.adversarial_weight = adversarial_weight
-        self.modules = {"generator": generator, "critic": critic, "discriminator": discriminator}
+        self.modules = {"generator": generator, "discriminator": discriminator}
         self.optimisers = adam(self.modules, learning_rate)
         self.optimisers["generator"] = torch.optim.Adam(
             [
@@ -92,51 +82,33 @@ class DualStageGAN:
             ``mask`` (N, 1, ...) are seen.
         step : int
         """
-        tissue, mask = self._tissue(batch), batch["mask"]
-        shapes = self._shapes(tissue, step)
-        images = self._images(tissue, batch["input"], mask)
-        return {
-            "generator": shapes["generator"] | images["generator"],
-            "critic": shapes["critic"],
-            "discriminator": images["discriminator"],
-        }
-
-    def _shapes(self, tissue: Tensor, step: int) -> dict[str, dict[str, Tensor]]:
-        """Terms of the first stage."""
-        generator, critic = self.modules["generator"], self.modules["critic"]
-        mean, log_variance = generator.encoder(tissue).clamp(-8, 8).chunk(2, dim=1)
-        code = mean + torch.randn_like(mean) * (log_variance / 2).exp()
-        made = self._made(generator, len(tissue), tissue.device)
-        voxels = tissue[0, 0].numel()
-        terms = {
-            "again": F.cross_entropy(generator.shape(code).float(), tissue),
-            "code": self.code_weight / voxels * kl_divergence(mean, log_variance),
-        }
-        if step >= self.shape_start:
-            terms["fool"] = self.shape_weight * fool(critic, made)
-        return {"generator": terms, "critic": {"judge": judge(critic, tissue, made)}}
-
-    def _images(self, tissue: Tensor, image: Tensor, mask: Tensor) -> dict[str, dict[str, Tensor]]:
-        """Terms of the second stage."""
+        tissue, image, mask = self._tissue(batch), batch["input"], batch["mask"]
         generator, critic = self.modules["generator"], self.modules["discriminator"]
         value, log_scale = split_heads(generator.appearance(tissue), self.value_range)
         error = (value - image).abs()
         fake = torch.cat([tissue, drawn(value, log_scale) * mask], dim=1)
         real = torch.cat([tissue, image * mask], dim=1)
+        second = {
+            "l1": masked_l1(value, image, mask),
+            # the scale learns from the error and must not excuse it
+            "scale": 0.05 * laplace_nll(error.detach(), log_scale, mask),
+            "adversarial": self.adversarial_weight * fool(critic, fake),
+        }
         return {
-            "generator": {
-                "l1": masked_l1(value, image, mask),
-                # the scale learns from the error and must not excuse it
-                "scale": 0.05 * laplace_nll(error.detach(), log_scale, mask),
-                "adversarial": self.adversarial_weight * fool(critic, fake),
-            },
+            "generator": self._shapes(tissue) | second,
             "discriminator": {"judge_image": judge(critic, real, fake)},
         }
 
-    @staticmethod
-    def _made(network: nn.Module, count: int, device: torch.device) -> Tensor:
-        """Shares of the classes (count, classes, ...) of random vectors."""
-        return network.shape(torch.randn(count, network.latent, device=device)).softmax(1)
+    def _shapes(self, tissue: Tensor) -> dict[str, Tensor]:
+        """Terms of the first stage."""
+        generator = self.modules["generator"]
+        mean, log_variance = generator.encoder(tissue).clamp(-8, 8).chunk(2, dim=1)
+        code = mean + torch.randn_like(mean) * (log_variance / 2).exp()
+        per_voxel = self.code_weight / tissue[0, 0].numel()
+        return {
+            "again": F.cross_entropy(generator.shape(code).float(), tissue),
+            "code": per_voxel * kl_divergence(mean, log_variance),
+        }
 
     def draw(self, network: nn.Module, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """Labels (count, ...) of random vectors, and images (count, 1, ...) of them."""
@@ -158,7 +130,8 @@ class DualStageGAN:
         tissue = self._tissue(batch)
         value, _ = split_heads(network.appearance(tissue), self.value_range)
         with same_noise():
-            made = self._made(network, len(tissue), tissue.device)
+            noise = torch.randn(len(tissue), network.latent, device=tissue.device)
+            made = network.shape(noise).softmax(1)
         return {
             **compare_people(made, tissue),
             **agreement(value, batch["input"], batch["mask"]),

@@ -12,16 +12,13 @@ from bids_gan.gan.networks.layers import one_hot
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
 
 WIDTHS, CLASSES, SIZE = (4, 3, 2), 3, 16
-LAST = 11
 
 
 def make(dimensions=3, seed=0):
     torch.manual_seed(seed)
     return DualStageGAN(
         DualStageGenerator(5, WIDTHS, CLASSES, (4, 4), dimensions),
-        PatchDiscriminator(CLASSES, 2, 1, dimensions),
         PatchDiscriminator(CLASSES + 1, 2, 1, dimensions),
-        shape_start=LAST,
     )
 
 
@@ -55,25 +52,24 @@ def test_labels_are_one_hot_and_those_that_are_not_seen_are_outside(dimensions):
         return lambda module, inputs: seen.setdefault(name, []).append(inputs[0].detach())
 
     method.modules["generator"].appearance.register_forward_pre_hook(keep("appearance"))
-    method.modules["critic"].register_forward_pre_hook(keep("critic"))
+    method.modules["generator"].encoder.register_forward_pre_hook(keep("encoder"))
     method.modules["discriminator"].register_forward_pre_hook(keep("discriminator"))
     given = batch(0, dimensions)
-    method.losses(given, LAST)
+    method.losses(given, 0)
     method.draw(method.modules["generator"], 3, torch.device("cpu"))
     real = one_hot(given["labels"] * given["mask"][:, 0].long(), CLASSES)
     assert torch.equal(seen["appearance"][0], real)
     assert all(torch.equal(x[:, :CLASSES], real) for x in seen["discriminator"])
-    assert any(torch.equal(x, real) for x in seen["critic"])
-    for x in (*seen["appearance"], *seen["critic"]):
-        torch.testing.assert_close(x.sum(1), torch.ones_like(x[:, 0]))
+    assert all(torch.equal(x, real) for x in seen["encoder"])
     for x in seen["appearance"]:
+        torch.testing.assert_close(x.sum(1), torch.ones_like(x[:, 0]))
         assert set(x.unique().tolist()) == {0.0, 1.0}
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_each_network_learns_from_its_own_loss_alone(dimensions):
     method = make(dimensions)
-    losses = method.losses(batch(0, dimensions), LAST)
+    losses = method.losses(batch(0, dimensions), 0)
     assert set(losses) == set(method.modules) == set(method.optimisers)
     for name, terms in losses.items():
         assert all(torch.isfinite(term) for term in terms.values())
@@ -88,14 +84,14 @@ def test_each_network_learns_from_its_own_loss_alone(dimensions):
 
 def test_stages_learn_nothing_from_each_other():
     for term, learner, other in (
-        ("fool", "shape", "appearance"),
+        ("code", "encoder", "appearance"),
         ("again", "shape", "appearance"),
         ("again", "encoder", "appearance"),
         ("l1", "appearance", "shape"),
     ):
         method = make()
         generator = method.modules["generator"]
-        method.losses(batch(0), LAST)["generator"][term].backward()
+        method.losses(batch(0), 0)["generator"][term].backward()
         assert any(p.grad is not None for p in getattr(generator, learner).parameters())
         assert all(p.grad is None for p in getattr(generator, other).parameters())
 
@@ -110,7 +106,7 @@ def test_scale_learns_from_the_error_and_does_not_excuse_it():
     method = make()
     out = torch.zeros(3, 2, SIZE, SIZE, SIZE, requires_grad=True)
     method.modules["generator"].appearance.forward = lambda x: out
-    method.losses(batch(0), LAST)["generator"]["scale"].backward()
+    method.losses(batch(0), 0)["generator"]["scale"].backward()
     value, scale = out.grad.chunk(2, dim=1)
     assert not value.any()
     assert scale.any()
@@ -148,7 +144,7 @@ def test_validation_compares_the_image_of_real_labels_with_theirs():
 
 def test_preview_shows_the_same_people_again():
     method = make()
-    method.losses(batch(0), LAST)
+    method.losses(batch(0), 0)
     network = method.modules["generator"].eval()
     first, again = (method.preview(network, batch(0)) for _ in range(2))
     assert list(first) == ["real labels", "real", "labels 1", "1", "labels 2", "2"]
