@@ -65,7 +65,8 @@ class DualStageGAN:
         self.optimisers = adam(self.modules, learning_rate)
         self.optimisers["generator"] = torch.optim.Adam(
             [
-                {"params": [*generator.appearance.parameters(), *generator.encoder.parameters()]},
+                {"params": generator.appearance.parameters()},
+                {"params": generator.encoder.parameters()},
                 {"params": generator.shape.parameters(), "lr": shape_rate},
             ],
             learning_rate,

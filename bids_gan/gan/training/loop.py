@@ -210,11 +210,15 @@ class _Run:
             optimiser.zero_grad(set_to_none=True)
             sum(terms.values()).backward()
             distributed.average_gradients(module)
-            norm = nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+            # one limit a group: what one part of a network learns must not hold up another
+            norms = [
+                float(nn.utils.clip_grad_norm_(group["params"], 1.0))
+                for group in optimiser.param_groups
+            ]
             terms = {term: float(value.detach()) for term, value in terms.items()}
             terms = distributed.mean_over_processes(terms, self.device)
-            if not np.isfinite([float(norm), *terms.values()]).all():
-                self._stop_at(batch, name, terms, float(norm))
+            if not np.isfinite([*norms, *terms.values()]).all():
+                self._stop_at(batch, name, terms, math.hypot(*norms))
             optimiser.step()
             values |= terms
         return values

@@ -3,13 +3,14 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import whole_and_resumed
+from tiny import settings, whole_and_resumed
 
 from bids_gan.gan.methods.dual_stage import DualStageGAN, drawn
 from bids_gan.gan.networks.bent import SURE, BentLabels
 from bids_gan.gan.networks.dual_stage import DualStageGenerator
 from bids_gan.gan.networks.layers import one_hot
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
+from bids_gan.gan.training.loop import train
 
 WIDTHS, CLASSES, SIZE = (4, 3, 2), 3, 16
 
@@ -221,14 +222,27 @@ def test_knots_displace_smoothly_and_each_its_place():
 
 
 def test_each_stage_has_its_learning_rate_and_follows_one_schedule(tmp_path):
-    from tiny import settings
-
-    from bids_gan.gan.training.loop import train
-
     method = make()
-    rates = [group["lr"] for group in method.optimisers["generator"].param_groups]
-    assert rates == [1e-3, 2e-2]
+    groups = method.optimisers["generator"].param_groups
+    rates = [group["lr"] for group in groups]
+    assert rates == [1e-3, 1e-3, 2e-2]
     train(method, batch, lambda: (), tmp_path, settings(3, warmup=10))
     after = [group["lr"] for group in method.optimisers["generator"].param_groups]
-    assert after[1] / after[0] == pytest.approx(20)
-    assert after[0] < rates[0]
+    assert [a / b for a, b in zip(after, rates, strict=True)] == pytest.approx([0.3] * 3)
+
+
+def test_each_stage_has_its_limit_on_the_gradient(tmp_path):
+    """A second stage that is far off does not slow the first one down."""
+    found = []
+    for brightness in (1, 1000):
+        method = make()
+        method.value_range = "real"
+
+        def brighter(step, brightness=brightness):
+            given = batch(step)
+            return given | {"input": brightness * given["input"]}
+
+        train(method, brighter, lambda: (), tmp_path / str(brightness), settings(2))
+        found.append([p.grad.clone() for p in method.modules["generator"].shape.parameters()])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
