@@ -123,7 +123,7 @@ def main() -> None:
     seed = recipe["seed"] + 1000
     sources = {
         "simulated": simulated(recipe, options.label_maps, "train", seed),
-        "template, lying at random": generated(recipe, template_alone(network)),
+        "template": generated(recipe, template_alone(network)),
         "generated": generated(recipe, network),
     }
     unseen = simulated(recipe, options.label_maps, "test", seed + 1)
@@ -136,7 +136,7 @@ def main() -> None:
     print("|---" * (len(STRUCTURES) + 2) + "|")
     means = []
     for name, batches in sources.items():
-        folder = options.output / name.partition(",")[0]
+        folder = options.output / name
         scores = dice_of_a_segmenter(batches, test, folder, recipe, options.steps)
         means.append(float(scores.nanmean()))
         row = " | ".join(f"{score:.3f}" for score in scores.tolist())

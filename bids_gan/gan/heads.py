@@ -6,12 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: range of the value -> function that holds it there; classes are a channel each, of sum one
+#: range of the value -> function that holds it there
 RANGES = {
     "fraction": torch.sigmoid,
     "positive": F.softplus,
     "real": lambda x: x,
-    "classes": lambda x: x.softmax(1),
 }
 
 

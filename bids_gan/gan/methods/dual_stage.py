@@ -62,8 +62,7 @@ class DualStageGAN:
         self.code_weight = code_weight
         self.adversarial_weight = adversarial_weight
         self.modules = {"generator": generator, "discriminator": discriminator}
-        self.optimisers = adam(self.modules, learning_rate)
-        self.optimisers["generator"] = torch.optim.Adam(
+        shapes = torch.optim.Adam(
             [
                 {"params": generator.appearance.parameters()},
                 {"params": generator.encoder.parameters()},
@@ -72,6 +71,8 @@ class DualStageGAN:
             learning_rate,
             (0.5, 0.99),
         )
+        judges = adam({"discriminator": discriminator}, learning_rate)
+        self.optimisers = {"generator": shapes, **judges}
 
     def losses(self, batch: dict[str, Tensor], step: int) -> dict[str, dict[str, Tensor]]:
         """Return the loss terms of both stages.

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bids_gan.gan.networks.equalised import Equalised
-from bids_gan.gan.networks.progressive import VectorFeatures, image_layer
+from bids_gan.gan.networks.progressive import VectorFeatures, voxel_layer
 from bids_gan.gan.networks.unet import depth_to_space
 
 #: logits of the template by its weights, so that it is sure after some hundred steps
@@ -59,7 +59,7 @@ class BentLabels(nn.Module):
         super().__init__()
         self.size = (2 ** (len(widths) + 1),) * dimensions
         self.features = VectorFeatures(latent, widths, dimensions)
-        self.change = image_layer(widths[-1], classes, dimensions)
+        self.change = voxel_layer(widths[-1], classes, dimensions)
         self.knots = (knots,) * dimensions
         self.affine = (dimensions, dimensions + 1)
         self.parts = [math.prod(self.affine), dimensions * math.prod(self.knots)]

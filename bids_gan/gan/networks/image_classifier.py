@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-
 from torch import Tensor, nn
 
-from bids_gan.gan.networks.unet import ConvBlock
+from bids_gan.gan.networks.unet import halving_blocks
 
 
 class ImageClassifier(nn.Module):
@@ -32,12 +30,7 @@ class ImageClassifier(nn.Module):
         dimensions: int = 3,
     ):
         super().__init__()
-        self.trunk = nn.Sequential(
-            *(
-                ConvBlock(a, b, stride=2, dimensions=dimensions)
-                for a, b in itertools.pairwise((in_channels, *widths))
-            )
-        )
+        self.trunk = halving_blocks(in_channels, widths, dimensions)
         self.head = nn.Linear(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:

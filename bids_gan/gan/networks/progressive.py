@@ -76,7 +76,7 @@ class VectorFeatures(nn.Module):
         return x, before
 
 
-def image_layer(width: int, channels: int, dimensions: int) -> Equalised:
+def voxel_layer(width: int, channels: int, dimensions: int) -> Equalised:
     """From features to the channels of the 2 × 2 × 2 voxels of each place, alike at first.
 
     So an image begins without a checkerboard (Aitken et al. 2017,
@@ -98,8 +98,6 @@ class ProgressiveGenerator(nn.Module):
         Length of the vector.
     widths : sequence of int
         Channels of the features of images of 4, 8, 16 ... voxels a side.
-    channels : int
-        Of the image.
     dimensions : {3, 2}
 
     Attributes
@@ -117,17 +115,16 @@ class ProgressiveGenerator(nn.Module):
         self,
         latent: int = 128,
         widths: tuple[int, ...] = (128, 128, 64, 32, 16),
-        channels: int = 1,
         dimensions: int = 3,
     ):
         super().__init__()
         self.latent = latent
         self.features = VectorFeatures(latent, widths, dimensions)
-        self.to_image = nn.ModuleList(image_layer(width, channels, dimensions) for width in widths)
+        self.to_image = nn.ModuleList(voxel_layer(width, 1, dimensions) for width in widths)
         self.register_buffer("progress", torch.tensor(float(len(widths) - 1)))
 
     def forward(self, z: Tensor) -> Tensor:
-        """Raw image (N, channels, ...) of vectors (N, latent), of the size grown to."""
+        """Raw image (N, 1, ...) of vectors (N, latent), of the size grown to."""
         stage, share = stage_and_share(float(self.progress))
         x, before = self.features(z, stage)
         image = depth_to_space(self.to_image[stage](x))

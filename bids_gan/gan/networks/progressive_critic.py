@@ -18,7 +18,7 @@ class ProgressiveCritic(nn.Module):
 
     Parameters
     ----------
-    widths, channels, dimensions
+    widths, dimensions
         See there.
 
     Attributes
@@ -30,7 +30,6 @@ class ProgressiveCritic(nn.Module):
     def __init__(
         self,
         widths: tuple[int, ...] = (128, 128, 64, 32, 16),
-        channels: int = 1,
         dimensions: int = 3,
     ):
         super().__init__()
@@ -41,7 +40,7 @@ class ProgressiveCritic(nn.Module):
             return [layer, nn.LeakyReLU(0.2)]
 
         self.from_image = nn.ModuleList(
-            nn.Sequential(*block(2**dimensions * channels, width, 1)) for width in widths
+            nn.Sequential(*block(2**dimensions, width, 1)) for width in widths
         )
         self.blocks = nn.ModuleList(
             nn.Sequential(*block(b, b), *block(b, a)) for a, b in itertools.pairwise(widths)
@@ -57,7 +56,7 @@ class ProgressiveCritic(nn.Module):
         self.register_buffer("progress", torch.tensor(float(len(widths) - 1)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Score (N, 1) of images (N, channels, ...) of the size grown to."""
+        """Score (N, 1) of images (N, 1, ...) of the size grown to."""
         stage, share = stage_and_share(float(self.progress))
         features = self.from_image[stage](space_to_depth(x))
         for index in reversed(range(stage)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -56,6 +57,12 @@ class ConvBlock(nn.Sequential):
             layers.batch_norm(outputs, momentum=0.02),
             nn.LeakyReLU(0.01, inplace=True),  # the memory for another copy takes time
         )
+
+
+def halving_blocks(channels: int, widths: Sequence[int], dimensions: int = 3) -> nn.Sequential:
+    """A :class:`ConvBlock` for each width, each of which halves the image."""
+    pairs = itertools.pairwise((channels, *widths))
+    return nn.Sequential(*(ConvBlock(a, b, stride=2, dimensions=dimensions) for a, b in pairs))
 
 
 def contracting_path(

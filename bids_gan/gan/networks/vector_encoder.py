@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-
 from torch import Tensor, nn
 
-from bids_gan.gan.networks.unet import ConvBlock
+from bids_gan.gan.networks.unet import halving_blocks
 
 
 class VectorEncoder(nn.Module):
@@ -40,12 +38,7 @@ class VectorEncoder(nn.Module):
         edge = size // 2 ** len(widths)
         self.size = (size,) * dimensions
         self.coarse = (widths[-1], *(edge,) * dimensions)
-        self.contract = nn.Sequential(
-            *(
-                ConvBlock(a, b, stride=2, dimensions=dimensions)
-                for a, b in itertools.pairwise((channels, *widths))
-            )
-        )
+        self.contract = halving_blocks(channels, widths, dimensions)
         self.to_vector = nn.Linear(widths[-1] * edge**dimensions, outputs)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from tiny import settings, whole_and_resumed
 
 from bids_gan.gan.methods.dual_stage import DualStageGAN, drawn
-from bids_gan.gan.networks.bent import SURE, BentLabels
+from bids_gan.gan.networks.bent import AFFINE, SURE, BentLabels
 from bids_gan.gan.networks.dual_stage import DualStageGenerator
 from bids_gan.gan.networks.layers import one_hot
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
@@ -194,16 +194,45 @@ def test_shapes_learn_those_they_are_shown():
     assert (labels == ball).float().mean() > 0.97
 
 
-@pytest.mark.parametrize("dimensions", [2, 3])
-def test_labels_are_bent_as_the_matrix_says(dimensions):
-    """A quarter of the field along the last axis moves what is there by so many voxels."""
-    network, before = shapes(dimensions), straight(shapes(dimensions))
-    shift = torch.zeros(network.parts[0])
-    shift[dimensions] = 0.5 / 0.15  # grid_sample's first axis is the last of the volume
-    network.bend.forward = lambda z: torch.cat([shift, torch.zeros(network.parts[1])])[None]
+def lying(dimensions, matrix):
+    """Shapes in 2D or 3D that take their logits where a matrix says, the first axis first."""
+    network = shapes(dimensions)
+    # grid_sample counts the axes of an image from the last one
+    reversed_axes = [*range(dimensions - 1, -1, -1)]
+    wanted = matrix[reversed_axes][:, [*reversed_axes, dimensions]]
+    affine = ((wanted - torch.eye(dimensions, dimensions + 1)) / AFFINE).flatten()
+    network.bend.forward = lambda z: torch.cat([affine, torch.zeros(network.parts[1])])[None]
+    return network
+
+
+@pytest.mark.parametrize(("dimensions", "axis"), [(2, 0), (2, 1), (3, 0), (3, 1), (3, 2)])
+def test_a_translation_moves_labels_along_its_axis(dimensions, axis):
+    """A shift of half the half width is a quarter of the field."""
+    matrix, part = torch.eye(dimensions, dimensions + 1), SIZE // 4
+    matrix[axis, dimensions] = 0.5
     z = torch.randn(1, 5)
-    assert torch.allclose(network(z)[..., : -SIZE // 4], before(z)[..., SIZE // 4 :], atol=1e-4)
-    assert not torch.allclose(network(z), before(z), atol=0.1)
+    found, before = lying(dimensions, matrix)(z), straight(shapes(dimensions))(z)
+    kept = found.narrow(2 + axis, 0, SIZE - part)
+    torch.testing.assert_close(
+        kept, before.narrow(2 + axis, part, SIZE - part), atol=1e-4, rtol=1e-4
+    )
+    assert not torch.allclose(found, before, atol=0.1)
+
+
+@pytest.mark.parametrize("axes", [(1, 0), (1, 0, 2), (0, 2, 1), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
+@pytest.mark.parametrize("flipped", [0, 1])
+def test_axes_are_exchanged_and_flipped_as_the_matrix_says(axes, flipped):
+    dimensions = len(axes)
+    matrix = torch.zeros(dimensions, dimensions + 1)
+    for place, axis in enumerate(axes):
+        matrix[place, axis] = -1.0 if place == flipped else 1.0
+    z = torch.randn(1, 5)
+    found, before = lying(dimensions, matrix)(z), straight(shapes(dimensions))(z)
+    # axis `place` of what is read follows axis `axes[place]` of what is written
+    expected = before.flip(2 + flipped).permute(
+        0, 1, *(2 + axes.index(i) for i in range(dimensions))
+    )
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_knots_displace_smoothly_and_each_its_place():

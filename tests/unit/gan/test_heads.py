@@ -10,7 +10,7 @@ from bids_gan.gan.heads import RANGES, slice_profile, split_heads
 def test_values_stay_in_their_range(value_range):
     raw = torch.linspace(-50, 50, 200).reshape(1, 2, 100, 1, 1)
     value, log_scale = split_heads(raw, value_range)
-    limits = {"fraction": (0, 1), "classes": (0, 1), "positive": (0, 51), "real": (-51, 51)}
+    limits = {"fraction": (0, 1), "positive": (0, 51), "real": (-51, 51)}
     low, high = limits[value_range]
     assert value.min() >= low
     assert value.max() <= high
