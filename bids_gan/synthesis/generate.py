@@ -10,6 +10,7 @@ import numpy as np
 from bids_gan.anatomy.segment import CEREBELLUM, FEWEST_VOXELS
 from bids_gan.errors import DataError
 from bids_gan.gan.inference import run_network
+from bids_gan.gan.networks.factory import USUAL_KIND
 from bids_gan.geometry import box_affine, box_around, resample
 
 if TYPE_CHECKING:
@@ -175,6 +176,8 @@ def provenance(card: Card, device: str, precision: str) -> dict[str, Any]:
         "Model": card.name,
         "ModelVersion": card.version,
         "WeightsSHA256": card.sha256,
+        "Network": card.network.get("kind", USUAL_KIND),
+        "NetworkDimensions": card.network.get("dimensions", 3),
         "Targets": card.text.get("Targets", "not recorded"),
         "Device": device,
         "Precision": precision,
