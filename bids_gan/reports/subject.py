@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bids_gan.bids.outputs import output_path, write_text, write_whole
 from bids_gan.errors import ProcessingError
 from bids_gan.reports import bibliography, boilerplate
-from bids_gan.reports.comparison import compare_fields, why_unchecked
+from bids_gan.reports.comparison import read_difference, why_unchecked
 from bids_gan.reports.crashes import read_crashes
 from bids_gan.reports.numbers import DATA, describe, sort_names
 from bids_gan.reports.outcome import (
@@ -114,17 +114,16 @@ def _session_parts(settings: Settings, session: SessionPlan) -> dict[PurePosixPa
     parts = {}
     for run in session.dwi:
         outcome = read_outcome(settings.output_dir, run)
-        numbers = dict(outcome.numbers)
-        found = compare_fields(settings.output_dir, session, run) if outcome.finished else None
-        if found is not None:
-            numbers |= found.numbers
+        difference = read_difference(settings.output_dir, run) if outcome.finished else {}
+        other = difference.pop("other", "")
+        numbers = outcome.numbers | difference
         rows = [describe(name) | {"value": numbers[name]} for name in sort_names(numbers)]
         parts[_part(run.entities, "quality", "dwi")] = render(
             "quality.html.jinja",
             outcome=outcome,
             rows=rows,
             words=STATES,
-            other=found.other if found else "",
+            other=other,
             unchecked=why_unchecked(settings.output_dir, run),
         )
     for target in settings.synthesised:
