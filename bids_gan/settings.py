@@ -27,6 +27,8 @@ CHOICES = {
     "sdc_on_failure": ("error", "warn"),
     "output_spaces": ("dwi", "T1w"),
 }
+#: of what concerns one call alone: not kept for the next one
+_ONCE = {"once": True}
 #: more threads than this slow registration and inference down on shared machines
 MAX_DEFAULT_THREADS = 8
 
@@ -73,13 +75,13 @@ class Settings:
     work_dir: Path = field(default_factory=lambda: Path.cwd() / "work")
     use_plugin: Path | None = None
     config_file: Path | None = field(default=None, metadata={"stored": False})
-    dry_run: bool = False
-    reports_only: bool = False
-    boilerplate_only: bool = False
+    dry_run: bool = field(default=False, metadata=_ONCE)
+    reports_only: bool = field(default=False, metadata=_ONCE)
+    boilerplate_only: bool = field(default=False, metadata=_ONCE)
     stop_on_first_crash: bool = False
     random_seed: int = 0
-    clean_workdir: bool = False
-    write_graph: bool = False
+    clean_workdir: bool = field(default=False, metadata=_ONCE)
+    write_graph: bool = field(default=False, metadata=_ONCE)
     resource_monitor: bool = False
     #: seconds
     fallback_total_readout_time: float | None = None
@@ -136,11 +138,11 @@ class Settings:
         return cls(**{**read_toml(path), **overrides})
 
     def to_toml(self, path: Path) -> None:
-        """Write all settings to a TOML file that ``--config-file`` accepts."""
+        """Write what makes this run again to a TOML file that ``--config-file`` accepts."""
         lines, tables = [], []
         for item in fields(self):
-            value = getattr(self, item.name)
-            if value is None or not item.metadata.get("stored", True):
+            value, kept = getattr(self, item.name), item.metadata
+            if value is None or kept.get("once") or not kept.get("stored", True):
                 continue
             if item.name == "derivatives":
                 tables = ["", "[derivatives]"] + [

@@ -16,6 +16,9 @@ from nipype.interfaces.base import (
     traits,
 )
 
+#: what an earlier run with other options may have drawn, and no step of this one
+FIGURES_OF_A_RUN = ("fieldmap", "displacement", "fielddifference")
+
 
 class _SavedOutput(TraitedSpec):
     saved = traits.List(traits.Str, desc="files written")
@@ -48,10 +51,14 @@ class _Save(SimpleInterface):
         written = write_output(key, entities, content, self.inputs.settings, **names)
         self._results["saved"].append(str(written))
 
-    def _figures(self, key, entities, suffix):
-        if isdefined(self.inputs.figures):
-            for what, path in self.inputs.figures.items():
-                self._plain(key, entities, Path(path), what=what, suffix=suffix)
+    def _figures(self, key, entities, suffix, possible=()):
+        from bids_gan.bids.outputs import remove_output
+
+        drawn = self.inputs.figures if isdefined(self.inputs.figures) else {}
+        for what, path in drawn.items():
+            self._plain(key, entities, Path(path), what=what, suffix=suffix)
+        for what in set(possible) - set(drawn):
+            remove_output(key, entities, self.inputs.settings, what=what, suffix=suffix)
 
     def _model(self) -> dict:
         return json.loads(Path(self.inputs.record).read_text())
@@ -149,15 +156,31 @@ class SaveRun(_Save):
         self._image("brain_mask_dwi", entities, inputs.brain_mask, both)
         self._image("synth_fa_dwi", entities, inputs.synth_fa, both, **model)
         self._plain("dwi_to_t1w", entities, Path(inputs.xfm))
+        self._forget_other_routes(entities)
         if run.route != "none":
             self._field(entities, both, accepted, quality, model)
         check = self._check(entities, both) if run.correction.check else {}
         self._plain("bval", entities, Path(inputs.bval))
         self._plain("bvec", entities, Path(inputs.bvec))
-        self._figures("figure_run", entities, "dwi")
+        self._figures("figure_run", entities, "dwi", FIGURES_OF_A_RUN)
         # last: its sidecar is what reports and a second run take as proof of a finished run
         self._image("dwi", entities, inputs.dwi, sources, **self._numbers(quality, model), **check)
         return runtime
+
+    def _forget_other_routes(self, entities):
+        """Remove the fields that an earlier run found in another way: they say what is not so."""
+        from bids_gan.bids.outputs import FIELD_FROM, remove_output
+
+        correction = self.inputs.run.correction
+        check = correction.check.name if correction.check else None
+        for key, route in (
+            ("fieldmap", correction.name),
+            ("fieldmap_rejected", correction.name),
+            ("magnitude", correction.name),
+            ("fieldmap_check", check),
+        ):
+            for other in set(FIELD_FROM) - {route}:
+                remove_output(key, entities, self.inputs.settings, route=other)
 
     def _field(self, entities, sources, accepted, quality, model):
         from bids_gan.bids.outputs import FIELD_FROM

@@ -240,7 +240,6 @@ class _ApplyCorrectionOutput(TraitedSpec):
     s0 = File(desc="b=0 signal of the tensor fit")
     dwiref = File(desc="b=0 reference, corrected")
     brain_mask = File(desc="T1w brain mask on the diffusion grid")
-    white = File(desc="T1w white-matter probability on the diffusion grid")
     synth_fa = File(desc="synthetic FA on the diffusion grid")
     fa_t1w = File(desc="FA on the grid of the T1w")
     orig_to_dwi = File(desc="ITK displacement field, mm")
@@ -290,7 +289,6 @@ class ApplyCorrection(SimpleInterface):
             "s0": (maps.s0, affine),
             "dwiref": (b0_reference(corrected, turned).dataobj, affine),
             "brain_mask": (mask.astype(np.uint8), affine),
-            "white": (from_t1w(anatomy.white, anatomy.affine), affine),
             "synth_fa": (from_t1w(synthetic.dataobj, synthetic.affine) * mask, affine),
             "fa_t1w": (
                 resample(

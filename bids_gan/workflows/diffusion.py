@@ -63,7 +63,7 @@ def init_diffusion_wf(
     )
     applied = ("dwi", "bval", "bvec", "fa", "s0", "fa_t1w", "dwiref", "brain_mask", "synth_fa",
                "orig_to_dwi", "xfm")  # fmt: skip
-    drawn = ("dwiref", "fa", "color", "bval", "bvec", "white", "brain_mask")
+    drawn = ("dwiref", "fa", "color", "bval", "bvec", "synth_fa", "brain_mask")
     workflow.connect([
         (inputnode, estimate, [("anatomy", "anatomy"), ("image", "synthetic_fa")]),
         (prepare, estimate, [("reference", "reference"), ("fa", "fa")]),

@@ -1,5 +1,6 @@
 import os
 import re
+import shlex
 from dataclasses import replace
 
 import nibabel as nib
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from bids_gan.bids.outputs import output_path
+from bids_gan.cli.parser import parse_settings
 from bids_gan.errors import ProcessingError
 from bids_gan.reports import subject
 from bids_gan.reports.outcome import read_outcome, read_synthesis
@@ -271,6 +273,19 @@ def test_rerun_command_is_quoted_and_names_the_stored_settings(project):
     assert "--participant-label 01" in command
     assert f"'{project.settings.work_dir}'" in command
     assert f"{project.settings.run_uuid}/bids-gan.toml" in command
+
+
+def test_rerun_command_runs_again_even_if_only_the_pages_were_written_last(project):
+    """What an earlier call did once, here and to the work folder, is not done again."""
+    once = {"reports_only": True, "clean_workdir": True, "dry_run": True, "write_graph": True}
+    settings = replace(project.settings, targets=("CT",), **once)
+    settings.bids_dir.mkdir(exist_ok=True)
+    settings.log_dir.mkdir(parents=True)
+    settings.to_toml(settings.log_dir / "bids-gan.toml")
+    again = parse_settings(shlex.split(rerun_command(settings, "01"))[1:])
+    assert again.targets == ("CT",)
+    assert again.participant_label == ("01",)
+    assert not any(getattr(again, name) for name in once)
 
 
 def test_one_failing_report_does_not_stop_the_others(project, monkeypatch):
