@@ -25,7 +25,7 @@ FIELDS = {
     "synth": "a field estimated from the synthetic FA",
 }
 
-#: score (`bids_gan.synthesis.generate.out_of_distribution`) above which a result deserves distrust
+#: score (`bids_gan.synthesis.familiarity`) above which a result deserves distrust
 OUT_OF_DISTRIBUTION = 4.0
 
 

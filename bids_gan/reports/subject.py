@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from bids_gan.bids.outputs import output_path, write_text, write_whole
 from bids_gan.errors import ProcessingError
 from bids_gan.reports import bibliography, boilerplate
+from bids_gan.reports.appearance import compare_appearance
 from bids_gan.reports.comparison import read_difference, why_unchecked
 from bids_gan.reports.crashes import read_crashes
 from bids_gan.reports.numbers import DATA, describe, sort_names
 from bids_gan.reports.outcome import (
+    OUT_OF_DISTRIBUTION,
     STATES,
     read_outcome,
     read_synthesis,
@@ -130,7 +132,13 @@ def _session_parts(settings: Settings, session: SessionPlan) -> dict[PurePosixPa
         key = f"synth_{target.lower()}"
         if model := read_json(sidecar_of(settings.output_dir, key, session.entities)):
             facts = {name: value for name, value in model.items() if _is_plain(value)}
-            page = render("generator.html.jinja", facts=facts)
+            page = render(
+                "generator.html.jinja",
+                facts=facts,
+                features=compare_appearance(model),
+                target=target,
+                limit=OUT_OF_DISTRIBUTION,
+            )
             parts[_part(session.entities, "generator", target)] = page
     return parts
 

@@ -203,22 +203,3 @@ def appearance(anatomy: Anatomy) -> dict[str, float]:
         "grey_sd": float(t1w[tissue == 2].std()),
         "brain_volume_ml": float(anatomy.mask.sum() * voxel),
     }
-
-
-def out_of_distribution(features: dict[str, float], range_seen: dict[str, list]) -> float:
-    """Root mean square of the features' standard scores against the people trained on.
-
-    Parameters
-    ----------
-    features : dict
-        See :func:`appearance`.
-    range_seen : dict
-        Feature -> [mean, standard deviation], from the model card.
-
-    Returns
-    -------
-    float
-        About 1 for a person like those in training; above 4 the result deserves distrust.
-    """
-    scores = [(features[name] - mean) / sd for name, (mean, sd) in range_seen.items()]
-    return float(np.sqrt(np.mean(np.square(scores))))
