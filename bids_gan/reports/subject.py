@@ -167,6 +167,7 @@ def _summary(settings: Settings, plan: Plan, sessions: tuple[SessionPlan, ...]) 
         plan=plan,
         sessions=shown,
         targets=", ".join(settings.synthesised),
+        versions=boilerplate.software_versions(),
     )
 
 

@@ -2,11 +2,13 @@ import os
 import re
 import shlex
 from dataclasses import replace
+from importlib.metadata import version
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from bids_gan import __version__
 from bids_gan.bids.outputs import output_path
 from bids_gan.cli.parser import parse_settings
 from bids_gan.errors import ProcessingError
@@ -62,6 +64,12 @@ def test_the_first_line_gives_the_reasons_in_words(project):
     ]
     assert "agreement fell by 0.02" in reasons[0]
     assert "unlike those of the training" in reasons[1]
+
+
+def test_summary_has_the_versions(project):
+    summary = " ".join(section(write(project), "Summary").split())
+    assert f"bids-gan {__version__}, torch {version('torch')};" in summary
+    assert f"torch</td><td>{version('torch')}</td>" in section(write(project), "About")
 
 
 @pytest.mark.parametrize(
