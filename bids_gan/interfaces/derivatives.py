@@ -265,24 +265,37 @@ class SaveViewer(_Save):
         return runtime
 
 
+#: names of the figure of a difference
+_DIFFERENCE = {"what": "fielddifference", "suffix": "dwi"}
+
+
 class SaveFieldDifferences(_Save):
-    """Figures of the differences between the fields of the runs of a session."""
+    """Figures and numbers of the differences between the fields of the runs of a session."""
 
     input_spec = _ShowSavedInput
 
     def _run_interface(self, runtime):
-        from bids_gan.bids.outputs import output_path
+        from bids_gan.bids.outputs import remove_output
         from bids_gan.reports.comparison import compare_fields
-        from bids_gan.reports.figures import plot_field
 
-        out, session = self.inputs.settings.output_dir, self.inputs.session
+        settings, session = self.inputs.settings, self.inputs.session
         self._results["saved"] = []
         for run in session.dwi:
-            if found := compare_fields(out, session, run):
-                background = nib.load(out / output_path("dwiref", run.entities))
-                path = Path(runtime.cwd) / f"{run.label}.svg"
-                name = f"field minus that of {found.other}"
-                plot_field(found.hz, background, found.mask, found.mm_per_hz, path, name=name)
-                names = {"what": "fielddifference", "suffix": "dwi"}
-                self._plain("figure_run", run.entities, path, **names)
+            if found := compare_fields(settings.output_dir, session, run):
+                self._difference(run, found, Path(runtime.cwd) / f"{run.label}.svg")
+            else:  # of an earlier run
+                remove_output("field_difference", run.entities, settings)
+                remove_output("figure_run", run.entities, settings, **_DIFFERENCE)
         return runtime
+
+    def _difference(self, run, found, path):
+        from bids_gan.bids.outputs import output_path
+        from bids_gan.reports.figures import plot_field
+
+        background = nib.load(
+            self.inputs.settings.output_dir / output_path("dwiref", run.entities)
+        )
+        name = f"field minus that of {found.other}"
+        plot_field(found.hz, background, found.mask, found.mm_per_hz, path, name=name)
+        self._plain("figure_run", run.entities, path, **_DIFFERENCE)
+        self._plain("field_difference", run.entities, found.record)

@@ -46,10 +46,15 @@ def read_numbers(sidecar: dict[str, Any]) -> dict[str, Any]:
     return {name: found[name] for name in sort_names(found)}
 
 
-def read_anatomy(sidecar: dict[str, Any]) -> dict[str, Any]:
-    """Numbers about the T1w, from the sidecar of the synthetic FA made from it."""
-    score = {"ood_score": sidecar.get("OutOfDistribution")}
-    return score | (sidecar.get("Appearance") or {})
+def read_anatomy(sidecar: dict[str, Any], target: str = "FA") -> dict[str, Any]:
+    """Numbers about the T1w, from the sidecar of a synthetic image made from it.
+
+    The T1w looks the same to every generator, so that only the score is of each `target`.
+    """
+    score = sidecar.get("OutOfDistribution")
+    if target != "FA":
+        return {f"ood_score_{target.lower()}": score}
+    return {"ood_score": score} | (sidecar.get("Appearance") or {})
 
 
 def sort_names(names) -> list[str]:

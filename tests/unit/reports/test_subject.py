@@ -2,11 +2,13 @@ import os
 import re
 import shlex
 from dataclasses import replace
+from importlib.metadata import version
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from bids_gan import __version__
 from bids_gan.bids.outputs import output_path
 from bids_gan.cli.parser import parse_settings
 from bids_gan.errors import ProcessingError
@@ -64,6 +66,12 @@ def test_the_first_line_gives_the_reasons_in_words(project):
     assert "unlike those of the training" in reasons[1]
 
 
+def test_summary_has_the_versions(project):
+    summary = " ".join(section(write(project), "Summary").split())
+    assert f"bids-gan {__version__}, torch {version('torch')};" in summary
+    assert f"torch</td><td>{version('torch')}</td>" in section(write(project), "About")
+
+
 @pytest.mark.parametrize(
     ("run", "sidecar", "state", "words"),
     [
@@ -95,6 +103,20 @@ def test_strange_t1w_is_said_to_be_strange(project, score, state, words):
     assert outcome.state == state
     assert words in outcome.sentence
     assert ("score" in outcome.sentence) == (score is not None)
+
+
+def test_parts_of_the_score_are_shown_and_the_farthest_is_named(project):
+    seen = {"grey_mean": [0.6, 0.06], "brain_volume_ml": [1400, 150], "new": [1, 1]}
+    appearance = {"grey_mean": 0.66, "brain_volume_ml": 1025.0, "of_another_version": 1}
+    project.write_model(Appearance=appearance, RangeSeen=seen)
+    table = section(write(project), "Synthesis").split("Standard score</th>")[1]
+    grey, volume = (row.split("</tr>")[0] for row in table.split("<tr>")[1:])
+    assert "Mean of grey matter of the T1w" in grey
+    assert re.findall(r'"number">([^<]+)<', grey) == ["0.66", "0.6 ± 0.06", "+1.0"]
+    assert "<td>ml</td>" in volume
+    assert re.findall(r'"number">([^<]+)<', volume) == ["1025", "1400 ± 150", "-2.5, the farthest"]
+    project.write_model(Appearance=appearance)
+    assert "Standard score" not in write(project)
 
 
 def test_every_contrast_that_was_asked_for_has_its_line_and_figure(project):
