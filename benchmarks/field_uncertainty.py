@@ -30,7 +30,7 @@ LEAST = 1e-3
 
 
 def errors(people: list, number: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Terms of the variance (voxels, 5) and squared errors (voxels,) of each run."""
+    """Terms of the variance (voxels, 4) and squared errors (voxels,) of each run."""
     terms, squares = [], []
     for run in runs(people, number):
         measured, guides = run.scene()

@@ -8,9 +8,13 @@ from scipy import ndimage
 from bids_gan.geometry import voxel_sizes
 
 #: of `variance_terms`, fitted to errors of simulated runs (``benchmarks/field_uncertainty.py``)
-WEIGHTS = (0.398, 0.643, 1.797, 0.586, 7.052)
+WEIGHTS = (0.277, 1.63, 0.966, 7.038)
 #: mm from the edge of the brain at which there is a third of what the edge adds
 _EDGE_MM = 5.0
+#: standard deviation of the Gaussian over which the size of the displacement is averaged
+_SIZE_MM = 15.0
+#: of the Gaussian that lies inside the brain, to tell a mean there
+_LEAST_SHARE = 1e-3
 #: place above the nose, in shares of the brain from left to right, back to front, bottom to top,
 #: and twice the square of its extent
 _SINUS, _SINUS_EXTENT = (0.5, 0.85, 0.2), (0.08, 0.08, 0.05)
@@ -50,18 +54,22 @@ def standard_deviation(
 def variance_terms(
     displacement_mm: np.ndarray, mask: np.ndarray, affine: np.ndarray, spread_mm: float
 ) -> np.ndarray:
-    """What the variance of the error (mm²) is a sum of, (5, I, J, K), unweighted.
+    """What the variance of the error (mm²) is a sum of, (4, I, J, K), unweighted.
 
-    One for all; the square of the spread between two estimates; nearness of the brain's edge;
-    size of the displacement, since large fields are underestimated; nearness of the sinuses of the
+    The square of the spread between two estimates; nearness of the brain's edge; size of the
+    displacement around, since large fields are underestimated; nearness of the sinuses of the
     nose, where fields are steepest.
     """
-    distance = ndimage.distance_transform_edt(mask, sampling=voxel_sizes(affine))
+    zooms = voxel_sizes(affine)
+    distance = ndimage.distance_transform_edt(mask, sampling=zooms)
+    size, share = (
+        ndimage.gaussian_filter(data, _SIZE_MM / zooms)
+        for data in (np.abs(displacement_mm) * mask, mask.astype(float))
+    )
     return np.stack([
-        np.ones(mask.shape),
         np.full(mask.shape, spread_mm**2),
         np.exp(-distance / _EDGE_MM),
-        np.abs(displacement_mm),
+        np.divide(size, share, out=np.zeros(mask.shape), where=share > _LEAST_SHARE),
         _near_sinuses(mask, affine),
     ])  # fmt: skip
 

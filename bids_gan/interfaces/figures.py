@@ -148,7 +148,6 @@ class DrawRun(SimpleInterface):
         background = nib.load(inputs.dwiref)
         about = {
             "name": "field" if quality.get("accepted") else "field that was withdrawn",
-            "error_mm": quality.get("displacement_spread_mm"),
             "std_hz": nib.load(inputs.field_std) if isdefined(inputs.field_std) else None,
         }
         return {

@@ -191,7 +191,6 @@ def plot_field(
     out_file: str | os.PathLike,
     *,
     name: str = "field",
-    error_mm: float | None = None,
     std_hz: nib.Nifti1Image | None = None,
 ) -> Path:
     """Field map over the b0 reference, with a scale in Hz and one in mm.
@@ -209,10 +208,9 @@ def plot_field(
     out_file : path
     name : str
         Text at the scale in Hz.
-    error_mm : float, optional
-        Error to be expected of the displacement, stated at the foot in both units.
     std_hz : 3D image, optional
-        Standard deviation of the field (Hz), drawn below it as one of the displacement.
+        Standard deviation of the field (Hz), drawn below it as one of the displacement; its root
+        mean square in the brain is stated at the foot in both units.
     """
     from matplotlib import colormaps
     from matplotlib.colors import Normalize
@@ -226,15 +224,15 @@ def plot_field(
     colours = colormaps[FIELD_COLOURS](Normalize(-reach, reach)(field))[..., :3]
     opacity = FIELD_OPACITY * inside[..., None]
     blended = (1 - opacity) * grey + opacity * colours
-    rows = [Row(blended, axis) for axis in PLANES]
+    rows, note = [Row(blended, axis) for axis in PLANES], ""
     if std_hz is not None:
-        rows += _spread_rows(np.where(inside, canvas.read(std_hz) * abs(mm_per_hz), np.nan))
+        std = canvas.read(std_hz) * abs(mm_per_hz)
+        rows += _spread_rows(np.where(inside, std, np.nan))
+        mm = np.sqrt(np.mean(std[inside] ** 2))
+        note = f"expected error (whole brain): ± {mm / abs(mm_per_hz):.2g} Hz, ± {mm:.2g} mm"
     fig = draw_rows(rows, canvas, footer_in=0.95)
     _draw_field_bar(fig, reach, mm_per_hz, name)
-    if error_mm is not None and mm_per_hz:
-        hz = error_mm / abs(mm_per_hz)
-        text = f"expected error (whole brain): ± {hz:.2g} Hz, ± {error_mm:.2g} mm"
-        fig.text(0.99, 0.02, text, color="white", fontsize=9, ha="right")
+    fig.text(0.99, 0.02, note, color="white", fontsize=9, ha="right")
     return _save(to_svg(fig), out_file)
 
 

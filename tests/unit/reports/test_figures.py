@@ -172,8 +172,9 @@ def test_field_bar_gives_hz_symmetric_and_mm(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "to_svg", lambda fig: seen.setdefault("fig", fig) and "<svg/>")
     image, mask = phantom()
     field = nib.Nifti1Image(np.where(mask.get_fdata() > 0, 37.0, 0), image.affine)
-    figures.plot_field(field, image, mask, 0.1, tmp_path / "f.svg", error_mm=0.84)
-    (foot,) = seen["fig"].texts
+    std = nib.Nifti1Image(np.full(SHAPE, 8.4), image.affine)
+    figures.plot_field(field, image, mask, 0.1, tmp_path / "f.svg", std_hz=std)
+    foot = seen["fig"].texts[-1]
     assert foot.get_text().endswith("± 8.4 Hz, ± 0.84 mm")
     bar = seen["fig"].axes[-1]
     assert bar.get_xlim() == (-40, 40)
