@@ -148,8 +148,7 @@ def _contrast(target: str, models: list[dict[str, Any]]) -> str:
     return (
         f"For {_count(len(models), 'T1w')}, {_CONTRASTS[target]} with the geometry of the "
         f"T1-weighted image was predicted from it{proposed} by {' or '.join(networks)} run with "
-        f"PyTorch [@paszke2019pytorch] (generator: {', '.join(names)}). What the generator "
-        f"learnt to make: {'; '.join(learnt)}."
+        f"PyTorch [@paszke2019pytorch] (generator: {', '.join(names)}). {' '.join(learnt)}"
     )
 
 
@@ -163,7 +162,11 @@ def _network(model: dict[str, Any]) -> str:
 
 
 def _learnt_from(model: dict[str, Any]) -> str:
-    return str(model.get("Targets") or "not recorded").rstrip(".")
+    """Sentence on the images that the generator was trained to make."""
+    targets = model.get("Targets")
+    if not targets:
+        return "What images it was trained to make is not recorded."
+    return f"Its card says of the images that it was trained to make: “{targets}”."
 
 
 def _served(finished: list[Finished]) -> str:
@@ -172,12 +175,12 @@ def _served(finished: list[Finished]) -> str:
     sentences = []
     if finished:
         sentences.append(
-            "The synthetic FA guided, together with the T1-weighted image, the rigid alignment of "
-            f"{_count(len(finished), 'diffusion run')} with it."
+            "The synthetic FA and the T1-weighted image together guided the rigid alignment of "
+            f"{_count(len(finished), 'diffusion run')}."
         )
     if routes["synth"]:
         sentences.append(
-            "It served as the target from which the distortion of "
+            "The synthetic FA served as the target from which the distortion of "
             f"{_count(routes['synth'], 'diffusion run')} was estimated."
         )
     if routes["measured"]:
@@ -229,10 +232,10 @@ _ROUTES = {
 #: route of a field for comparison -> where it is from
 _CHECKS = {
     "measured": (
-        "of a field map that was measured in the same session (phase, where given, being "
-        "unwrapped [@herraez2002unwrapping])"
+        "a field map that was measured in the same session (phase, where given, being unwrapped "
+        "[@herraez2002unwrapping])"
     ),
-    "reverse-pe": "of an image of opposite phase encoding [@andersson2003distortion]",
+    "reverse-pe": "an image of opposite phase encoding [@andersson2003distortion]",
 }
 
 
@@ -274,8 +277,8 @@ def _checks(outcomes: list[Outcome]) -> list[str]:
         if not checks:
             continue
         text = (
-            f"For {_count(len(checks), 'diffusion run')} the field {origin} was computed too, for "
-            "comparison only; it corrected nothing."
+            f"For {_count(len(checks), 'diffusion run')}, a field was also computed from "
+            f"{origin}; it was for comparison only and corrected nothing."
         )
         if doubtful := sum(check.get("accepted") is not True for check in checks):
             text += f" It was not believable, and not compared, for {doubtful} of them."
