@@ -125,6 +125,7 @@ class _SaveRunInput(_SaveInput):
     brain_mask = File(exists=True, mandatory=True)
     synth_fa = File(exists=True, mandatory=True)
     field = File(exists=True, mandatory=True)
+    field_std = File(exists=True, desc="its standard deviation, if known")
     orig_to_dwi = File(exists=True, mandatory=True)
     xfm = File(exists=True, mandatory=True)
     quality = File(exists=True, mandatory=True)
@@ -176,6 +177,7 @@ class SaveRun(_Save):
         for key, route in (
             ("fieldmap", correction.name),
             ("fieldmap_rejected", correction.name),
+            ("fieldmap_std", correction.name),
             ("magnitude", correction.name),
             ("fieldmap_check", check),
         ):
@@ -206,6 +208,8 @@ class SaveRun(_Save):
             **made_by,
         )
         self._image("magnitude", entities, inputs.dwiref, sources, route, B0FieldIdentifier=name)
+        if isdefined(inputs.field_std):
+            self._image("fieldmap_std", entities, inputs.field_std, sources, route, **made_by)
         # gzip: the name ends in .nii.gz
         self._plain("orig_to_dwi", entities, nib.load(inputs.orig_to_dwi))
 

@@ -72,6 +72,7 @@ class _EstimateCorrectionInput(BaseInterfaceInputSpec):
 
 class _EstimateCorrectionOutput(TraitedSpec):
     field = File(desc="field map in Hz, on the diffusion grid")
+    field_std = File(desc="its standard deviation in Hz, where the route has one")
     dwi_to_t1w = File(desc="rigid pull matrix (text)")
     quality = File(desc="JSON: accepted, reasons, numbers")
 
@@ -137,7 +138,18 @@ class EstimateCorrection(SimpleInterface):
             "rigid_translation_mm": found.moved_mm,
         }
         estimate = correction.estimate
+        self._results["field_std"] = self._spread(correction)
         return estimate.hz, estimate.dwi_to_t1w, {**correction.quality, **moved}
+
+    def _spread(self, correction) -> str:
+        from bids_gan.distortion.uncertainty import standard_deviation
+        from bids_gan.distortion.units import mm_per_hz
+
+        affine = nib.load(self.inputs.reference).affine
+        estimate, spread = correction.estimate, correction.quality["displacement_spread_mm"]
+        mm = standard_deviation(estimate.displacement_mm, estimate.mask, affine, spread)
+        scale = abs(mm_per_hz(affine, self.inputs.pe_direction, self.inputs.readout_time))
+        return _save(Path.cwd() / "field_std.nii", mm / scale, affine)
 
     def _from_measurement(self, images):
         found = self._measured(images)

@@ -12,6 +12,7 @@ from nipype.interfaces.base import (
     File,
     SimpleInterface,
     TraitedSpec,
+    isdefined,
     traits,
 )
 
@@ -81,6 +82,7 @@ class _DrawRunInput(BaseInterfaceInputSpec):
     brain_mask = File(exists=True, mandatory=True)
     motion = File(exists=True, mandatory=True, desc="see PrepareDiffusion")
     field = File(exists=True, mandatory=True, desc="field map in Hz, applied or withdrawn")
+    field_std = File(exists=True, desc="standard deviation of the field in Hz, if known")
     quality = File(exists=True, mandatory=True, desc="JSON: numbers of the quality gate")
     route = traits.Str(mandatory=True, desc="how the run was corrected; none draws no field")
     pe_direction = traits.Either(None, traits.Str)
@@ -147,6 +149,7 @@ class DrawRun(SimpleInterface):
         about = {
             "name": "field" if quality.get("accepted") else "field that was withdrawn",
             "error_mm": quality.get("displacement_spread_mm"),
+            "std_hz": nib.load(inputs.field_std) if isdefined(inputs.field_std) else None,
         }
         return {
             "fieldmap": plot_field(field, background, mask, scale, folder / "field.svg", **about),

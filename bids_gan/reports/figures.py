@@ -192,6 +192,7 @@ def plot_field(
     *,
     name: str = "field",
     error_mm: float | None = None,
+    std_hz: nib.Nifti1Image | None = None,
 ) -> Path:
     """Field map over the b0 reference, with a scale in Hz and one in mm.
 
@@ -210,6 +211,8 @@ def plot_field(
         Text at the scale in Hz.
     error_mm : float, optional
         Error to be expected of the displacement, stated at the foot in both units.
+    std_hz : 3D image, optional
+        Standard deviation of the field (Hz), drawn below it as one of the displacement.
     """
     from matplotlib import colormaps
     from matplotlib.colors import Normalize
@@ -223,13 +226,25 @@ def plot_field(
     colours = colormaps[FIELD_COLOURS](Normalize(-reach, reach)(field))[..., :3]
     opacity = FIELD_OPACITY * inside[..., None]
     blended = (1 - opacity) * grey + opacity * colours
-    fig = draw_rows([Row(blended, axis) for axis in PLANES], canvas, footer_in=0.95)
+    rows = [Row(blended, axis) for axis in PLANES]
+    if std_hz is not None:
+        rows += _spread_rows(np.where(inside, canvas.read(std_hz) * abs(mm_per_hz), np.nan))
+    fig = draw_rows(rows, canvas, footer_in=0.95)
     _draw_field_bar(fig, reach, mm_per_hz, name)
     if error_mm is not None and mm_per_hz:
         hz = error_mm / abs(mm_per_hz)
         text = f"expected error (whole brain): ± {hz:.2g} Hz, ± {error_mm:.2g} mm"
         fig.text(0.99, 0.02, text, color="white", fontsize=9, ha="right")
     return _save(to_svg(fig), out_file)
+
+
+def _spread_rows(std_mm: np.ndarray) -> list[Row]:
+    name = "standard deviation of the displacement"
+    limits = (0.0, _round_up(float(np.nanpercentile(std_mm, 99))))
+    return [
+        Row(std_mm, axis, title=name, cmap="cividis", limits=limits, bar="SD (mm)")
+        for axis in PLANES
+    ]
 
 
 def _draw_field_bar(fig, reach: float, mm_per_hz: float, name: str) -> None:

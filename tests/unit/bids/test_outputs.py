@@ -231,8 +231,9 @@ def test_all_outputs_together_satisfy_the_validator(settings):
     write_all(settings, plan)
     figure = {"subject": "01", "direction": "AP"}
     write_output("figure_run", figure, "<svg/>", settings, what="sdc", suffix="dwi")
-    about = {"metadata": sidecar("fieldmap_check", settings), "route": "measured"}
-    write_output("fieldmap_check", figure, image(3, 3, 3), settings, **about)  # no magnitude
+    for key, route in (("fieldmap_check", "measured"), ("fieldmap_std", "synth")):  # no magnitude
+        about = {"metadata": sidecar(key, settings), "route": route}
+        write_output(key, figure, image(3, 3, 3), settings, **about)
     settings.log_dir.mkdir(parents=True)
     settings.to_toml(settings.log_dir / "bids-gan.toml")
     (settings.log_dir / "crash-x.txt").write_text("x")

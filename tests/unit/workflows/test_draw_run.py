@@ -38,6 +38,8 @@ def draw(tmp_path, monkeypatch):
     given["motion"] = tmp_path / "motion.npz"
     np.savez(given["motion"], matrices=np.tile(np.eye(4), (8, 1, 1)), fd=np.zeros(8))
 
+    given["field_std"] = given["field"]
+
     def drawn(route, **quality):
         given["quality"] = tmp_path / "quality.json"
         given["quality"].write_text(json.dumps(quality))
@@ -55,6 +57,7 @@ def test_a_correction_that_was_kept_is_called_one(draw):
         assert "before correction" in figures[name]
         assert "after correction" in figures[name]
     assert "withdrawn" not in "".join(figures.values())
+    assert "standard deviation of the displacement" in figures["fieldmap"]
 
 
 def test_what_was_withdrawn_is_not_shown_as_a_correction(draw):

@@ -105,9 +105,9 @@ def test_what_another_route_found_and_drew_before_is_gone(save):
     Path(picture).write_text("<svg/>")
     figures = dict.fromkeys(("motion", "fieldmap", "displacement"), picture)
     found = {"accepted": True, "reasons": []}
-    save(found, check_field=save.image, figures=figures)
+    save(found, check_field=save.image, field_std=save.image, figures=figures)
     (save.out / output_path("figure_run", RUN, what="fielddifference", suffix="dwi")).touch()
-    assert len(list(save.out.glob("sub-01/fmap/*"))) == 6  # field, magnitude, check; JSON files
+    assert len(list(save.out.glob("sub-01/fmap/*"))) == 8  # four images, four JSON files
     save(route="none", figures={"motion": picture})
     assert not list(save.out.glob("sub-01/fmap/*"))
     left = {path.name for path in save.out.glob("sub-01/figures/*")}
