@@ -68,10 +68,10 @@ def methods_text(settings: Settings, sessions: tuple[SessionPlan, ...]) -> str:
         What the text speaks of: all sessions of a run, or those of one person.
     """
     made = {
-        target: [m for s in sessions if (m := read_model(settings.output_dir, s, target))]
+        target: {s.label: m for s in sessions if (m := read_model(settings.output_dir, s, target))}
         for target in settings.synthesised
     }
-    done = [s for s in sessions if read_model(settings.output_dir, s, "FA")]
+    done = [s for s in sessions if any(s.label in models for models in made.values())]
     runs = [(r, read_outcome(settings.output_dir, r)) for s in sessions for r in s.dwi]
     finished = [(run, outcome) for run, outcome in runs if outcome.finished]
     paragraphs = [_introduction(), _anatomy(done), *_synthesis(made, finished)]
@@ -130,13 +130,21 @@ _CONTRASTS = {
 }
 
 
-def _synthesis(made: dict[str, list[dict[str, Any]]], finished: list[Finished]) -> list[str]:
-    """Paragraphs on what was made: the heading, one for each contrast, what they are good for."""
-    made = {target: models for target, models in made.items() if models}
-    if not made:
+def _synthesis(made: dict[str, dict[str, dict[str, Any]]], finished: list[Finished]) -> list[str]:
+    """Paragraphs on what was made: the heading, one for each contrast, what they are good for.
+
+    Parameters
+    ----------
+    made : dict
+        Contrast -> session -> sidecar.
+    finished : list of Finished
+    """
+    if not any(made.values()):
         return []
     caution = "Synthetic images are predictions and not measurements; none is for diagnosis."
-    contrasts = [_contrast(target, models) for target, models in made.items()]
+    contrasts = [
+        _contrast(target, list(models.values())) for target, models in made.items() if models
+    ]
     return ["### Synthetic images", *contrasts, f"{caution} {_served(finished)}".rstrip()]
 
 

@@ -85,6 +85,14 @@ def test_every_contrast_that_was_made_is_named_with_what_it_learnt_from(project)
     assert "predictions and not measurements" in text
 
 
+def test_anatomy_is_described_where_the_fa_failed(project):
+    project.settings = replace(project.settings, targets=("CT",))
+    project.write_model(target="CT")
+    text = text_of(project)
+    assert "N4" in text
+    assert "fractional anisotropy" not in text
+
+
 def test_network_that_the_sidecar_does_not_name_is_not_guessed(project):
     project.write_model()
     text = text_of(project)
