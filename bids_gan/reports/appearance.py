@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bids_gan.reports.numbers import describe
+from bids_gan.reports.numbers import heading
 from bids_gan.synthesis.familiarity import standard_scores
 
 
@@ -19,7 +19,7 @@ def compare_appearance(model: dict[str, Any]) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``feature`` and ``unit`` in words, ``value``, ``mean`` and ``sd`` of the training,
+        ``feature`` in words with its unit, ``value``, ``mean`` and ``sd`` of the training,
         standard ``score``, and whether it is the ``farthest``; empty where the sidecar has no
         range.
     """
@@ -29,8 +29,7 @@ def compare_appearance(model: dict[str, Any]) -> list[dict[str, Any]]:
     farthest = max(scores, key=lambda name: abs(scores[name]), default="")
     return [
         {
-            "feature": describe(name)["Description"] or name,
-            "unit": describe(name)["Units"].removeprefix("1"),
+            "feature": heading(name),
             "value": features[name],
             "mean": mean,
             "sd": sd,

@@ -68,10 +68,10 @@ def methods_text(settings: Settings, sessions: tuple[SessionPlan, ...]) -> str:
         What the text speaks of: all sessions of a run, or those of one person.
     """
     made = {
-        target: [m for s in sessions if (m := read_model(settings.output_dir, s, target))]
+        target: {s.label: m for s in sessions if (m := read_model(settings.output_dir, s, target))}
         for target in settings.synthesised
     }
-    done = [s for s in sessions if read_model(settings.output_dir, s, "FA")]
+    done = [s for s in sessions if any(s.label in models for models in made.values())]
     runs = [(r, read_outcome(settings.output_dir, r)) for s in sessions for r in s.dwi]
     finished = [(run, outcome) for run, outcome in runs if outcome.finished]
     paragraphs = [_introduction(), _anatomy(done), *_synthesis(made, finished)]
@@ -130,13 +130,21 @@ _CONTRASTS = {
 }
 
 
-def _synthesis(made: dict[str, list[dict[str, Any]]], finished: list[Finished]) -> list[str]:
-    """Paragraphs on what was made: the heading, one for each contrast, what they are good for."""
-    made = {target: models for target, models in made.items() if models}
-    if not made:
+def _synthesis(made: dict[str, dict[str, dict[str, Any]]], finished: list[Finished]) -> list[str]:
+    """Paragraphs on what was made: the heading, one for each contrast, what they are good for.
+
+    Parameters
+    ----------
+    made : dict
+        Contrast -> session -> sidecar.
+    finished : list of Finished
+    """
+    if not any(made.values()):
         return []
     caution = "Synthetic images are predictions and not measurements; none is for diagnosis."
-    contrasts = [_contrast(target, models) for target, models in made.items()]
+    contrasts = [
+        _contrast(target, list(models.values())) for target, models in made.items() if models
+    ]
     return ["### Synthetic images", *contrasts, f"{caution} {_served(finished)}".rstrip()]
 
 
@@ -148,8 +156,7 @@ def _contrast(target: str, models: list[dict[str, Any]]) -> str:
     return (
         f"For {_count(len(models), 'T1w')}, {_CONTRASTS[target]} with the geometry of the "
         f"T1-weighted image was predicted from it{proposed} by {' or '.join(networks)} run with "
-        f"PyTorch [@paszke2019pytorch] (generator: {', '.join(names)}). What the generator "
-        f"learnt to make: {'; '.join(learnt)}."
+        f"PyTorch [@paszke2019pytorch] (generator: {', '.join(names)}). {' '.join(learnt)}"
     )
 
 
@@ -163,7 +170,11 @@ def _network(model: dict[str, Any]) -> str:
 
 
 def _learnt_from(model: dict[str, Any]) -> str:
-    return str(model.get("Targets") or "not recorded").rstrip(".")
+    """Sentence on the images that the generator was trained to make."""
+    targets = model.get("Targets")
+    if not targets:
+        return "What images it was trained to make is not recorded."
+    return f"Its card says of the images that it was trained to make: “{targets}”."
 
 
 def _served(finished: list[Finished]) -> str:
@@ -172,12 +183,12 @@ def _served(finished: list[Finished]) -> str:
     sentences = []
     if finished:
         sentences.append(
-            "The synthetic FA guided, together with the T1-weighted image, the rigid alignment of "
-            f"{_count(len(finished), 'diffusion run')} with it."
+            "The synthetic FA and the T1-weighted image together guided the rigid alignment of "
+            f"{_count(len(finished), 'diffusion run')}."
         )
     if routes["synth"]:
         sentences.append(
-            "It served as the target from which the distortion of "
+            "The synthetic FA served as the target from which the distortion of "
             f"{_count(routes['synth'], 'diffusion run')} was estimated."
         )
     if routes["measured"]:
@@ -229,10 +240,10 @@ _ROUTES = {
 #: route of a field for comparison -> where it is from
 _CHECKS = {
     "measured": (
-        "of a field map that was measured in the same session (phase, where given, being "
-        "unwrapped [@herraez2002unwrapping])"
+        "a field map that was measured in the same session (phase, where given, being unwrapped "
+        "[@herraez2002unwrapping])"
     ),
-    "reverse-pe": "of an image of opposite phase encoding [@andersson2003distortion]",
+    "reverse-pe": "an image of opposite phase encoding [@andersson2003distortion]",
 }
 
 
@@ -274,8 +285,8 @@ def _checks(outcomes: list[Outcome]) -> list[str]:
         if not checks:
             continue
         text = (
-            f"For {_count(len(checks), 'diffusion run')} the field {origin} was computed too, for "
-            "comparison only; it corrected nothing."
+            f"For {_count(len(checks), 'diffusion run')}, a field was also computed from "
+            f"{origin}; it was for comparison only and corrected nothing."
         )
         if doubtful := sum(check.get("accepted") is not True for check in checks):
             text += f" It was not believable, and not compared, for {doubtful} of them."

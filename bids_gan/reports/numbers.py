@@ -68,6 +68,12 @@ def describe(name: str) -> dict[str, str]:
     return known_numbers().get(name, {"LongName": name, "Description": "", "Units": ""})
 
 
+def heading(name: str) -> str:
+    """What a number is called, with its unit."""
+    known = describe(name)
+    return known["LongName"] + (f" ({known['Units']})" if known["Units"] not in ("", "1") else "")
+
+
 def is_number(value: Any) -> bool:
     """Whether `value` is a finite number (truth values are not)."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

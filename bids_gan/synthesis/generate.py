@@ -178,7 +178,7 @@ def provenance(card: Card, device: str, precision: str) -> dict[str, Any]:
         "WeightsSHA256": card.sha256,
         "Network": card.network.get("kind", USUAL_KIND),
         "NetworkDimensions": card.network.get("dimensions", 3),
-        "Targets": card.text.get("Targets", "not recorded"),
+        "Targets": card.text.get("Targets"),
         "Device": device,
         "Precision": precision,
         "NotForDiagnosis": True,

@@ -72,17 +72,25 @@ def test_every_contrast_that_was_made_is_named_with_what_it_learnt_from(project)
     text = text_of(project)
     fa, t2w, ct = (p for p in text.split("\n\n") if p.startswith("For 1 T1w, "))
     assert "t1w-to-ct version 7" in ct
-    assert f"learnt to make: {learnt}." in ct
+    assert f"trained to make: “{learnt}”." in ct
     assert "a 3D convolutional network in the manner of the U-Net [@cicek2016unet]" in ct
     assert "(CT) in Hounsfield units" in ct
     assert "T2-weighted image" in t2w
     assert "a 2D neural network of kind resnet" in t2w
     assert "U-Net" not in t2w
-    assert "learnt to make: not recorded" in t2w
+    assert "trained to make is not recorded" in t2w
     assert "@gu2019synthesis" in fa
     assert "gu2019" not in t2w + ct
     assert "FDG" not in text  # asked for, and not there
     assert "predictions and not measurements" in text
+
+
+def test_anatomy_is_described_where_the_fa_failed(project):
+    project.settings = replace(project.settings, targets=("CT",))
+    project.write_model(target="CT")
+    text = text_of(project)
+    assert "N4" in text
+    assert "fractional anisotropy" not in text
 
 
 def test_network_that_the_sidecar_does_not_name_is_not_guessed(project):
@@ -102,10 +110,10 @@ def test_every_target_has_its_words():
     ("route", "use"),
     [
         (None, []),
-        ("none", ["rigid alignment of 1 diffusion run "]),
-        ("reverse-pe", ["rigid alignment of 1 diffusion run "]),
-        ("synth", ["rigid alignment of 1 diffusion run ", "distortion of 1 diffusion run was"]),
-        ("measured", ["rigid alignment of 1 diffusion run ", "field was judged for 1 diffusion"]),
+        ("none", ["rigid alignment of 1 diffusion run."]),
+        ("reverse-pe", ["rigid alignment of 1 diffusion run."]),
+        ("synth", ["rigid alignment of 1 diffusion run.", "distortion of 1 diffusion run was"]),
+        ("measured", ["rigid alignment of 1 diffusion run.", "field was judged for 1 diffusion"]),
     ],
 )
 def test_use_of_the_synthetic_fa_is_said_where_there_was_one(project, route, use):
@@ -129,13 +137,13 @@ def test_field_for_comparison_is_described(project):
     project.write_run(project.runs[0], check=check)
     project.write_run(project.runs[1])
     text = text_of(project)
-    sentence = "For 1 diffusion run the field of an image of opposite phase encoding [@anders"
+    sentence = "For 1 diffusion run, a field was also computed from an image of opposite phase"
     assert sentence in text
-    assert "for comparison only; it corrected nothing" in text
+    assert "for comparison only and corrected nothing" in text
     assert "not believable" not in text
     project.write_run(project.runs[0], check=check | {"accepted": False, "Route": "measured"})
     text = text_of(project)
-    assert "For 1 diffusion run the field of a field map that was measured" in text
+    assert "For 1 diffusion run, a field was also computed from a field map that was" in text
     assert "not believable, and not compared, for 1 of them" in text
     project.write_run(project.runs[0])
     assert "for comparison only" not in text_of(project)

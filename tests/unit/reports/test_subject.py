@@ -109,12 +109,13 @@ def test_parts_of_the_score_are_shown_and_the_farthest_is_named(project):
     seen = {"grey_mean": [0.6, 0.06], "brain_volume_ml": [1400, 150], "new": [1, 1]}
     appearance = {"grey_mean": 0.66, "brain_volume_ml": 1025.0, "of_another_version": 1}
     project.write_model(Appearance=appearance, RangeSeen=seen)
-    table = section(write(project), "Synthesis").split("Standard score</th>")[1]
-    grey, volume = (row.split("</tr>")[0] for row in table.split("<tr>")[1:])
-    assert "Mean of grey matter of the T1w" in grey
-    assert re.findall(r'"number">([^<]+)<', grey) == ["0.66", "0.6 ± 0.06", "+1.0"]
-    assert "<td>ml</td>" in volume
-    assert re.findall(r'"number">([^<]+)<', volume) == ["1025", "1400 ± 150", "-2.5, the farthest"]
+    page = section(write(project), "Synthesis")
+    assert "training of the FA is “Brain volume (ml)”, by\n2.5 standard" in page
+    grey, volume = page.split("Standard score</th>")[1].split("<tr>")[1:]
+    assert "<td>Grey matter of the T1w</td>" in grey
+    assert re.findall(r'"number">([^<]+)<', grey) == ["+1.0", "0.66", "0.6 ± 0.06"]
+    assert "<td>Brain volume (ml)</td>" in volume
+    assert re.findall(r'"number">([^<]+)<', volume) == ["farthest: −2.5", "1025", "1400 ± 150"]
     project.write_model(Appearance=appearance)
     assert "Standard score" not in write(project)
 
