@@ -94,16 +94,18 @@ def _group(settings: Settings) -> None:
 def _participant(settings: Settings) -> None:
     from bids_gan.bids.description import check_output_dir
     from bids_gan.bids.plan import format_plan, make_plan
-    from bids_gan.bids.queries import open_layout
+    from bids_gan.bids.queries import find_unreadable, open_layout
+    from bids_gan.cli.execute import refusals
 
     start = time.time()
     check_output_dir(settings.output_dir)
-    plan = make_plan(open_layout(settings), settings)
+    unreadable = find_unreadable(settings)
+    plan = make_plan(open_layout(settings, unreadable), settings, unreadable)
     print(format_plan(plan), flush=True)
     if not settings.skip_bids_validation:
         _validate(settings.bids_dir)
     if not plan.runnable:
-        raise DataError("nothing can be processed: the plan above says why, and what would help.")
+        raise DataError(f"nothing can be processed:\n{_listed(refusals(plan))}")
     if settings.dry_run:
         return
     _check_weights(settings)
@@ -248,12 +250,7 @@ def _conclude(failures: list[Failure], plan: Plan, settings: Settings, seconds: 
             print(f"  report: {report}")
     if not failures:
         return
-    lines = []
-    for failure in failures:
-        lines.append(f"  {failure.label}: {failure.reason}")
-        if failure.crash_file is not None:
-            lines.append(f"    details: {failure.crash_file}")
-    text = "not everything was finished:\n" + "\n".join(lines)
+    text = f"not everything was finished:\n{_listed(failures)}"
     kinds = {failure.kind for failure in failures}
     if ResourceError in kinds:
         raise ResourceError(
@@ -263,6 +260,16 @@ def _conclude(failures: list[Failure], plan: Plan, settings: Settings, seconds: 
         )
     # with nobody finished, the common reason says more than that processing failed
     raise (kinds.pop() if not done and len(kinds) == 1 else ProcessingError)(text)
+
+
+def _listed(failures: list[Failure]) -> str:
+    """Who is not finished, why, and where more is told of it."""
+    lines = []
+    for failure in failures:
+        lines.append(f"  {failure.label}: {failure.reason}")
+        if failure.crash_file is not None:
+            lines.append(f"    details: {failure.crash_file}")
+    return "\n".join(lines)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bids_gan.bids.plan import Plan, SessionPlan
+    from bids_gan.bids.route import Route
     from bids_gan.settings import Settings
 
 PACKAGES = (
@@ -65,10 +66,13 @@ def methods_text(settings: Settings, sessions: tuple[SessionPlan, ...]) -> str:
     """
     models = {s.label: read_model(settings.output_dir, s) for s in sessions}
     done = [s for s in sessions if models[s.label]]
-    outcomes = [read_outcome(settings.output_dir, run) for s in sessions for run in s.dwi]
+    outcomes = [
+        (run.correction, read_outcome(settings.output_dir, run)) for s in sessions for run in s.dwi
+    ]
+    finished = [(route, outcome) for route, outcome in outcomes if outcome.finished]
     paragraphs = [_introduction(), _anatomy(done), _synthesis([models[s.label] for s in done])]
-    paragraphs += [_diffusion(outcomes), _distortion(sessions, outcomes)]
-    paragraphs += [_unfinished(outcomes), _software()]
+    paragraphs += [_diffusion(), _distortion(finished)] if finished else []
+    paragraphs += [_unfinished(len(outcomes) - len(finished)), _software()]
     return "\n\n".join(text for text in paragraphs if text)
 
 
@@ -127,9 +131,7 @@ def _synthesis(models: list[dict[str, Any]]) -> str:
     )
 
 
-def _diffusion(outcomes: list[Outcome]) -> str:
-    if not any(outcome.finished for outcome in outcomes):
-        return ""
+def _diffusion() -> str:
     return (
         "### Diffusion images\n\n"
         "Head motion was estimated as a rigid transform between every diffusion volume and the "
@@ -165,15 +167,12 @@ _ROUTES = {
 }
 
 
-def _distortion(sessions: tuple[SessionPlan, ...], outcomes: list[Outcome]) -> str:
-    finished = [o for o in outcomes if o.finished]
-    if not finished:
-        return ""
-    corrected = sum(o.corrected for o in finished)
-    withdrawn = sum(o.withdrawn for o in finished)
+def _distortion(finished: list[tuple[Route, Outcome]]) -> str:
+    corrected = sum(outcome.corrected for _, outcome in finished)
+    withdrawn = sum(outcome.withdrawn for _, outcome in finished)
     untouched = len(finished) - corrected - withdrawn
     sentences = []
-    routes = {r.route for s in sessions for r in s.dwi}
+    routes = {route.name for route, _ in finished}
     sentences += [text for route, text in _ROUTES.items() if route in routes]
     if corrected:
         sentences.append(
@@ -188,7 +187,7 @@ def _distortion(sessions: tuple[SessionPlan, ...], outcomes: list[Outcome]) -> s
         )
     if untouched:
         reasons = sorted(
-            {r.reason.rstrip(".") for s in sessions for r in s.dwi if r.route == "none"}
+            {route.reason.rstrip(".") for route, _ in finished if route.name == "none"}
         )
         because = f" ({'; '.join(reasons)})" if reasons else ""
         sentences.append(
@@ -197,8 +196,7 @@ def _distortion(sessions: tuple[SessionPlan, ...], outcomes: list[Outcome]) -> s
     return "### Susceptibility distortion\n\n" + " ".join(sentences)
 
 
-def _unfinished(outcomes: list[Outcome]) -> str:
-    missing = sum(not o.finished for o in outcomes)
+def _unfinished(missing: int) -> str:
     if not missing:
         return ""
     return f"No result existed for {_count(missing, 'diffusion run')} when this text was written."
