@@ -81,13 +81,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _group(settings: Settings) -> None:
+    from bids_gan.bids.outputs import remove_shared_parts
+    from bids_gan.cli.lock import hold
     from bids_gan.reports.group import write_group
 
     if not settings.output_dir.is_dir():
         raise UsageError(
             f"OUTPUT_DIR {settings.output_dir} does not exist: run the participant level first."
         )
-    write_group(settings.output_dir)
+    logs = settings.log_dir.parent
+    logs.mkdir(exist_ok=True)
+    with hold(logs, (), "OUTPUT_DIR", when_alone=lambda: remove_shared_parts(settings.output_dir)):
+        write_group(settings.output_dir)
     print(f"Group table and page: {settings.output_dir / 'group.html'}")
 
 
@@ -158,27 +163,33 @@ def _make_folders(settings: Settings) -> None:
 @contextmanager
 def _alone(settings: Settings, plan: Plan) -> Iterator[None]:
     """Be the only run on these people, and remove what a killed one left half-written."""
-    from bids_gan.bids.outputs import remove_parts
+    from bids_gan.bids.outputs import remove_parts, remove_shared_parts
     from bids_gan.cli.lock import hold
 
     labels = [session.label for session in plan.sessions]
+    output_dir = settings.output_dir
     with (
-        hold(settings.log_dir.parent, labels, "OUTPUT_DIR"),
+        hold(
+            settings.log_dir.parent,
+            labels,
+            "OUTPUT_DIR",
+            when_alone=lambda: remove_shared_parts(output_dir),
+        ),
         hold(settings.work_dir, labels, "--work-dir"),
     ):
-        remove_parts(settings.output_dir, plan.sessions)
+        remove_parts(output_dir, plan.sessions)
         yield
 
 
 def _record(settings: Settings, plan: Plan) -> None:
     """Keep what this run was told and decided."""
     from bids_gan.bids.description import write_description
-    from bids_gan.bids.outputs import write_text
+    from bids_gan.bids.outputs import write_text, write_whole
     from bids_gan.bids.plan import format_plan
 
     write_description(settings)
     settings.log_dir.mkdir()
-    settings.to_toml(settings.log_dir / "bids-gan.toml")
+    write_whole(settings.log_dir / "bids-gan.toml", settings.to_toml)
     write_text(settings.log_dir / "plan.txt", format_plan(plan) + "\n")
 
 
