@@ -241,6 +241,10 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     try:
         write(part)
         os.replace(part, path)
+    except OSError as err:
+        # a full disk does not say where
+        err.filename = err.filename or str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 

@@ -22,6 +22,7 @@ from bids_gan.errors import (
     ResourceError,
     UsageError,
     explain,
+    free_space,
 )
 from bids_gan.reports.times import elapsed
 from bids_gan.settings import Settings
@@ -51,8 +52,10 @@ def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files may be no text
             stream.reconfigure(errors="backslashreplace")
+    folders: dict[str, Path] = {}
     try:
         settings = parse_settings(sys.argv[1:] if argv is None else argv)
+        folders = settings.written_folders
         prepare_environment(settings)
         with _terminable():
             if settings.analysis_level == "group":
@@ -71,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"bids-gan: not enough memory ({err}).", file=sys.stderr)
         return ResourceError.exit_code
     except Exception as err:
-        if isinstance(err, OSError) and (known := explain(err)) is not None:
+        if isinstance(err, OSError) and (known := explain(err, folders)) is not None:
             print(f"bids-gan: {known}", file=sys.stderr)
             return known.exit_code
         traceback.print_exc()
@@ -266,8 +269,8 @@ def _conclude(failures: list[Failure], plan: Plan, settings: Settings, seconds: 
     if ResourceError in kinds:
         raise ResourceError(
             f"{text}\nMemory, disk space or the device did not suffice: give more of it, or fewer "
-            "processes at once (--nprocs, --mem-mb), or --device cpu. The same command goes on "
-            "from here."
+            "processes at once (--nprocs, --mem-mb), or --device cpu; disks: "
+            f"{free_space(settings.written_folders)}. The same command goes on from here."
         )
     # with nobody finished, the common reason says more than that processing failed
     raise (kinds.pop() if not done and len(kinds) == 1 else ProcessingError)(text)

@@ -231,17 +231,23 @@ def can_mount():
 @pytest.mark.parametrize("place", ["out", "work"])
 def test_disk_full(app, can_mount, capfd, place):
     folder = app.tmp_path / place
+    folder.mkdir()
 
-    def small_disk():
+    def full_then_roomy():
+        """Both runs see one file system, which only this process has."""
         private_mounts()
-        folder.mkdir()
         mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder))
+        assert app() == 75
+        assert list(folder.rglob("*"))  # something had been written
+        mount("-o", "remount,size=64m", str(folder))
+        return app()
 
-    assert exit_code(app, small_disk) == 75
-    err = capfd.readouterr().err
+    assert exit_code(full_then_roomy) == 0
+    out, err = capfd.readouterr()
     assert "No space left on device" in err
+    assert re.search(rf"{folder} \(0\.\d MB free\)", err)
     assert "goes on from here" in err
-    assert exit_code(app) == 0  # with room again
+    assert "3 of 3 sessions finished" in out
 
 
 @pytest.mark.parametrize("names", [[], ["logs"]], ids=["new", "of an earlier run"])
