@@ -17,6 +17,8 @@ from pathlib import Path
 
 from bids_gan.errors import UsageError
 
+#: holds the locks of its folder
+NAME = ".lock"
 _HELD = (errno.EACCES, errno.EAGAIN)
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 #: people named in a message
@@ -37,7 +39,7 @@ def hold(
     Parameters
     ----------
     folder
-        It holds the file of the locks, ``.lock``.
+        It holds the file of the locks, :data:`NAME`.
     labels
         Of the people and sessions.
     what
@@ -50,7 +52,7 @@ def hold(
     UsageError
         Another run is at work on some of them.
     """
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         held, alone = _take(descriptor, labels)
         if held:

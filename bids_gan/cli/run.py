@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bids_gan.cli import lock
 from bids_gan.cli.environment import prepare_environment
 from bids_gan.cli.parser import parse_settings
 from bids_gan.errors import (
@@ -85,7 +86,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def _group(settings: Settings) -> None:
     from bids_gan.bids.outputs import remove_shared_parts
-    from bids_gan.cli.lock import hold
     from bids_gan.reports.group import write_group
 
     if not settings.output_dir.is_dir():
@@ -94,7 +94,9 @@ def _group(settings: Settings) -> None:
         )
     logs = settings.log_dir.parent
     logs.mkdir(exist_ok=True)
-    with hold(logs, (), "OUTPUT_DIR", when_alone=lambda: remove_shared_parts(settings.output_dir)):
+    with lock.hold(
+        logs, (), "OUTPUT_DIR", when_alone=lambda: remove_shared_parts(settings.output_dir)
+    ):
         write_group(settings.output_dir)
     print(f"Group table and page: {settings.output_dir / 'group.html'}")
 
@@ -167,18 +169,17 @@ def _make_folders(settings: Settings) -> None:
 def _alone(settings: Settings, plan: Plan) -> Iterator[None]:
     """Be the only run on these people, and remove what a killed one left half-written."""
     from bids_gan.bids.outputs import remove_parts, remove_shared_parts
-    from bids_gan.cli.lock import hold
 
     labels = [session.label for session in plan.sessions]
     output_dir = settings.output_dir
     with (
-        hold(
+        lock.hold(
             settings.log_dir.parent,
             labels,
             "OUTPUT_DIR",
             when_alone=lambda: remove_shared_parts(output_dir),
         ),
-        hold(settings.work_dir, labels, "--work-dir"),
+        lock.hold(settings.work_dir, labels, "--work-dir"),
     ):
         remove_parts(output_dir, plan.sessions)
         yield
@@ -265,6 +266,11 @@ def _conclude(failures: list[Failure], plan: Plan, settings: Settings, seconds: 
     if not failures:
         return
     text = f"not everything was finished:\n{_listed(failures)}"
+    if not (settings.work_dir / lock.NAME).exists():
+        text += (
+            f"\n--work-dir {settings.work_dir} was removed while the run was at work: whoever had "
+            "begun failed. The same command processes them again."
+        )
     kinds = {failure.kind for failure in failures}
     if ResourceError in kinds:
         raise ResourceError(

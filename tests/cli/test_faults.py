@@ -284,9 +284,15 @@ def test_memory_limit(app, behaviours, capfd, nprocs):
 def test_vanished_work_folder(app, behaviours, capsys):
     behaviours["02"] = "without work"
     assert app() == 1
-    assert "sub-02: " in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    print(out, err)
+    assert err.splitlines()[-1].startswith(f"--work-dir {app.tmp_path / 'work'} was removed while")
+    failed = {line.split(":")[0].strip() for line in err.splitlines() if line.startswith("  sub-")}
+    assert failed == {"sub-01", "sub-02"}  # had begun
+    assert "1 of 3 sessions finished" in out
     behaviours["02"] = ""
     assert app() == 0
+    assert "3 of 3 sessions finished" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("hours", [-30, 30])
