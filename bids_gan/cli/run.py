@@ -52,7 +52,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files may be no text
-            stream.reconfigure(errors="backslashreplace")
+            # by lines: in a file that takes both, what is printed last stands last
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
     folders: dict[str, Path] = {}
     try:
         settings = parse_settings(sys.argv[1:] if argv is None else argv)
@@ -119,6 +120,8 @@ def _participant(settings: Settings) -> None:
     if settings.dry_run:
         return
     _check_weights(settings)
+    if not (settings.reports_only or settings.boilerplate_only):
+        _check_device(settings)
     _make_folders(settings)
     with _alone(settings, plan):
         _record(settings, plan)
@@ -152,6 +155,15 @@ def _check_weights(settings: Settings) -> None:
     check_weights(find_card("anatomy"))
     for target in dict.fromkeys(("FA", *settings.targets)):
         check_weights(card_for_target(target, settings.model))
+
+
+def _check_device(settings: Settings) -> None:
+    """Refuse a device that is not there; where a plugin's jobs run is not known here."""
+    from bids_gan.synthesis.device import choose_device
+
+    # the others are always there, and need not have torch loaded in this process
+    if settings.device.startswith("cuda") and settings.use_plugin is None:
+        choose_device(settings.device)
 
 
 def _make_folders(settings: Settings) -> None:

@@ -4,6 +4,7 @@ docs/reliability.md names the tests of this file.
 """
 
 import ctypes
+import io
 import multiprocessing
 import os
 import re
@@ -315,6 +316,52 @@ def test_altered_weights_are_69_before_anything_is_run(app, capsys):
     assert app("--model", str(copy)) == 69
     assert f"{copy}: SHA-256 is" in capsys.readouterr().err
     assert log(app, "01") == []
+
+
+@pytest.mark.parametrize("absent", ["model", "weights"])
+def test_missing_model_is_69_before_anything_is_run(app, capsys, absent):
+    copy = app.tmp_path / "mine.json"
+    if absent == "weights":
+        copy.write_text(find_card("t1w-to-fa").path.read_text())
+    assert app("--model", str(copy)) == 69
+    assert "mine." in capsys.readouterr().err
+    assert log(app, "01") == []
+    assert not app.output.exists()
+
+
+def test_device_that_is_not_there_is_75_before_anything_is_run(app, capsys):
+    assert app("--device", "cuda:99") == 75
+    err = capsys.readouterr().err
+    assert "--device cuda:99: torch sees" in err
+    assert "--device cpu" in err
+    assert log(app, "01") == []
+    assert not app.output.exists()
+    # texts are written from files, on whatever machine
+    assert app("--device", "cuda:99", "--reports-only") == 0
+
+
+def test_who_failed_stands_last_in_a_file_of_both_streams(app, behaviours):
+    behaviours["02"] = "fails"
+    path = app.tmp_path / "printed"
+
+    def print_into_file():
+        stream = path.open("wb")
+        for number in (1, 2):
+            os.dup2(stream.fileno(), number)
+        sys.stdout, sys.stderr = (
+            io.TextIOWrapper(io.BufferedWriter(io.FileIO(n, "w"))) for n in (1, 2)
+        )
+        code = app()
+        sys.stderr.flush()
+        sys.stdout.flush()
+        return code
+
+    assert exit_code(print_into_file) == 1
+    (crash,) = app.output.glob("logs/*/crash-*.txt")
+    assert path.read_text().splitlines()[-2:] == [
+        "  sub-02: ValueError: boom (step: check everything)",
+        f"    details: {crash}",
+    ]
 
 
 def test_nobody_finished_for_one_reason_has_its_code(app, behaviours, capsys):
