@@ -128,6 +128,11 @@ class Settings:
         return self.output_dir / "logs" / self.run_uuid
 
     @property
+    def written_folders(self) -> dict[str, Path]:
+        """The only folders that are written, by what the command line calls them."""
+        return {"OUTPUT_DIR": self.output_dir, "--work-dir": self.work_dir}
+
+    @property
     def synthesised(self) -> tuple[str, ...]:
         """Contrasts that are made: FA, which diffusion needs, and what else is asked for."""
         return tuple(dict.fromkeys(("FA", *self.targets)))

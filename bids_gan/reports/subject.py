@@ -152,7 +152,7 @@ def _is_plain(value: Any) -> bool:
 def _summary(settings: Settings, plan: Plan, sessions: tuple[SessionPlan, ...]) -> str:
     shown = [_summarise(settings, plan, session) for session in sessions]
     states = [state for session in shown for state in session["states"]]
-    state = "bad" if plan.problems else worst(states)
+    state = worst(states)
     sentence = {
         "good": "Everything that was asked was done.",
         "attention": "Finished, with something to decide for yourself.",

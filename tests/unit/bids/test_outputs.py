@@ -1,5 +1,6 @@
 """Names, sidecars, atomic writing, and the validator's word on all of it."""
 
+import errno
 import json
 from pathlib import Path, PurePosixPath
 
@@ -18,11 +19,12 @@ from bids_gan.bids.outputs import (
     outputs,
     sidecar,
     write_output,
+    write_whole,
 )
 from bids_gan.bids.plan import DiffusionRun, SessionPlan, T1wChoice
 from bids_gan.bids.route import Route
 from bids_gan.bids.validate import validate
-from bids_gan.errors import UsageError
+from bids_gan.errors import UsageError, explain
 from bids_gan.settings import Settings
 
 FULL = {
@@ -263,3 +265,15 @@ def test_folder_of_another_dataset_is_refused(settings, makers):
     write_dataset(settings.output_dir, about)
     with pytest.raises(UsageError, match="holds another dataset"):
         write_description(settings)
+
+
+def test_file_that_found_no_room_is_named(tmp_path):
+    def write(part):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left") as error:
+        write_whole(tmp_path / "x.json", write)
+    known = explain(error.value, {"OUTPUT_DIR": tmp_path})
+    assert str(known).startswith(f"{tmp_path}/x.json: no space left")
+    assert known.exit_code == 75
+    assert not list(tmp_path.iterdir())

@@ -147,6 +147,17 @@ def test_field_for_comparison_is_described(project):
     assert "not believable, and not compared, for 1 of them" in text
     project.write_run(project.runs[0])
     assert "for comparison only" not in text_of(project)
+def test_nothing_is_said_of_the_routes_of_runs_without_result(project):
+    project.write_model()
+    done = project.make_run("AP", route="synth")
+    project.write_run(done, accepted=False)
+    other = project.make_run("PA", route="measured")
+    refused = project.make_run("LR", route="none", reason="no readout time")
+    session = replace(project.plan.sessions[0], dwi=(done, other, refused))
+    text = text_of(project, replace(project.plan, sessions=(session,)))
+    assert "No result existed for 2 diffusion runs" in text
+    assert "field map that was measured" not in text
+    assert "readout time" not in text.replace("total readout time", "")
 
 
 def test_reused_brain_masks_are_mentioned(project):
