@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bids_gan.errors import UsageError
 
 if TYPE_CHECKING:
     from nipype.pipeline.engine import Workflow
@@ -59,6 +62,21 @@ def request_resources(workflow: Workflow, plugin: str, given: dict[str, Any]) ->
         node = workflow.get_node(name)
         numbers = {"processors": node.n_procs, "mib": math.ceil(node.mem_gb * 1024)}
         node.plugin_args = {key: " ".join(missing).format(**numbers)}
+
+
+def check_path(work_dir: Path) -> None:
+    """Refuse a work folder whose name a shell would take apart: Nipype does not quote it.
+
+    Raises
+    ------
+    UsageError
+    """
+    special = "".join(letter for letter in str(work_dir) if letter.isascii())
+    if shlex.quote(special) != special:
+        raise UsageError(
+            f"--work-dir {work_dir}: Nipype hands this path to the batch system unquoted, so it "
+            "may hold no space and no sign that a shell interprets; give another folder."
+        )
 
 
 def _template(given: dict[str, Any]) -> str:

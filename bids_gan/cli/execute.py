@@ -199,7 +199,7 @@ def _runner(workflow: Workflow, settings: Settings, progress: Progress) -> Any:
     name, given = "Linear" if settings.nprocs == 1 else "MultiProc", {}
     if settings.use_plugin is not None:
         name, given = _read_plugin(settings.use_plugin)
-    from bids_gan.cli.batch import request_resources
+    from bids_gan.cli.batch import check_path, request_resources
     from bids_gan.cli.plugin import WorkerPoolPlugin, batch_plugin
 
     if name == "MultiProc":
@@ -208,6 +208,7 @@ def _runner(workflow: Workflow, settings: Settings, progress: Progress) -> Any:
 
     plugin = getattr(plugins, f"{name}Plugin")
     if issubclass(plugin, (plugins.base.SGELikeBatchManagerBase, plugins.base.GraphPluginBase)):
+        check_path(settings.work_dir)
         request_resources(workflow, name, given)
     if issubclass(plugin, plugins.base.DistributedPluginBase):
         plugin = batch_plugin(plugin)

@@ -159,3 +159,14 @@ def test_job_that_the_batch_system_kills_is_75(app, behaviours, slurm, capsys):
     behaviours["01"] = "killed"
     assert app(*slurm()) == 75
     assert "finished or terminated" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["my work", "a;b", "$HOME"])
+def test_work_folder_that_a_shell_would_take_apart(app, slurm, capsys, name):
+    """Nipype hands the path of the job's script to the shell as it is."""
+    options = slurm()
+    assert app(*options, "--work-dir", str(app.tmp_path / name)) == 2
+    err = capsys.readouterr().err
+    assert f"--work-dir {app.tmp_path / name}" in err
+    assert not (app.tmp_path / "jobs").exists()
+    assert app(*options, "--work-dir", str(app.tmp_path / "Übung-1")) == 0
