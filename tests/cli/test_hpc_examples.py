@@ -1,4 +1,4 @@
-"""The ready-made files of examples/hpc do what their first lines say; programs are stand-ins."""
+"""Scripts for clusters do what their first lines say; programs are stand-ins."""
 
 import os
 import subprocess
@@ -87,3 +87,21 @@ def test_apptainer(script, tmp_path):
 def test_plugin_file_for_one_machine(app):
     options = ["--participant-label", "01", "--use-plugin", str(EXAMPLES / "nipype_multiproc.yml")]
     assert app(*options) == 0
+
+
+@pytest.mark.parametrize(("user", "code", "words"), [("0", 1, "FAILED"), ("1000", 77, "SKIPPED")])
+def test_slurm_that_does_not_start_is_a_failure(tmp_path, user, code, words):
+    """Where it cannot be installed the test is skipped."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    stand_ins = dict.fromkeys(("munged", "slurmctld", "slurmd", "sbatch", "bids-gan"), "exit 1")
+    for name, line in {**stand_ins, "id": f"echo {user}"}.items():
+        (programs / name).write_text(f"#!/bin/sh\n{line}\n")
+        (programs / name).chmod(0o755)
+    script = Path(__file__).parents[1] / "hpc" / "slurm.sh"
+    environment = {"PATH": f"{programs}:{os.environ['PATH']}", "WAIT": "1"}
+    done = subprocess.run(
+        ["bash", script, tmp_path / "slurm"], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == code
+    assert words in done.stdout.splitlines()[-1]
