@@ -39,13 +39,19 @@ def init_diffusion_wf(
         PrepareDiffusion,
     )
     from bids_gan.interfaces.figures import DrawRun
+    from bids_gan.workflows.memory import step_memory
 
     workflow = pe.Workflow(name=name)
     threads = settings.omp_nthreads
     files = {"dwi": str(run.path), "bval": str(run.bval), "bvec": str(run.bvec)}
     scan = {"pe_direction": run.pe_direction, "readout_time": run.readout_time}
     inputnode = pe.Node(IdentityInterface(["anatomy", "image", "record"]), name="inputnode")
-    prepare = pe.Node(PrepareDiffusion(**files), name="prepare_diffusion", mem_gb=1.5)
+    prepare = pe.Node(
+        PrepareDiffusion(**files),
+        name="prepare_diffusion",
+        n_procs=threads,
+        mem_gb=step_memory("prepare_diffusion", run.path),
+    )
     estimate = pe.Node(
         EstimateCorrection(correction=run.correction, **scan),
         name="estimate_distortion",
@@ -55,11 +61,13 @@ def init_diffusion_wf(
     apply = pe.Node(
         ApplyCorrection(t1w=str(session.t1w.path), **files, **scan),
         name="apply_correction",
-        mem_gb=1.5,
+        mem_gb=step_memory("apply_correction", run.path),
     )
     draw = pe.Node(DrawRun(route=run.route, **scan), name="draw_diffusion", mem_gb=1.0)
     save = pe.Node(
-        SaveRun(settings=settings, session=session, run=run), name="save_diffusion", mem_gb=0.5
+        SaveRun(settings=settings, session=session, run=run),
+        name="save_diffusion",
+        mem_gb=step_memory("save_diffusion", run.path),
     )
     applied = ("dwi", "bval", "bvec", "fa", "s0", "fa_t1w", "dwiref", "brain_mask", "synth_fa",
                "orig_to_dwi", "xfm")  # fmt: skip
