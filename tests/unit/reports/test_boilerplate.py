@@ -147,6 +147,8 @@ def test_field_for_comparison_is_described(project):
     assert "not believable, and not compared, for 1 of them" in text
     project.write_run(project.runs[0])
     assert "for comparison only" not in text_of(project)
+
+
 def test_nothing_is_said_of_the_routes_of_runs_without_result(project):
     project.write_model()
     done = project.make_run("AP", route="synth")
