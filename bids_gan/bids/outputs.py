@@ -242,8 +242,8 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
         write(part)
         os.replace(part, path)
     except OSError as err:
-        # a full disk does not say where
-        err.filename = err.filename or str(path)
+        if err.errno and not err.filename:  # a full disk does not say where
+            err.filename = str(path)
         raise
     finally:
         part.unlink(missing_ok=True)

@@ -100,8 +100,9 @@ def open_layout(settings: Settings, left_out: Iterable[Path] = ()) -> BIDSLayout
     if wanted:
         labels = "|".join(re.escape(label) for label in wanted)
         ignore.append(re.compile(rf"^/sub-(?!({labels})(/|$))"))
+    made_now = database is None or _is_new(database)
     try:
-        return BIDSLayout(
+        layout = BIDSLayout(
             settings.bids_dir,
             validate=True,
             database_path=database,
@@ -118,6 +119,19 @@ def open_layout(settings: Settings, left_out: Iterable[Path] = ()) -> BIDSLayout
         named = (f"{relative(settings, path)} {fault}" for path, fault in _faults(files))
         fault = next(named, f"{settings.bids_dir}: {err}")
         raise DataError(f"the dataset cannot be indexed: {fault}. Mend or remove that.") from err
+    if made_now:
+        _find_by_entity(layout)
+    return layout
+
+
+def _find_by_entity(layout: BIDSLayout) -> None:
+    """Let the database find the files of one person without going through everybody's."""
+    from sqlalchemy import text
+
+    session = layout.connection_manager.session
+    session.execute(text("CREATE INDEX tag_of_entity ON tags (entity_name, _value)"))
+    session.execute(text("ANALYZE"))
+    session.commit()
 
 
 def find_unreadable(settings: Settings) -> dict[Path, str]:
