@@ -126,14 +126,14 @@ def draw_workflow(workflow: Workflow, log_dir: Path) -> None:
         print(f"graphviz is not installed: the graph is in {log_dir / 'graph.dot'} only.")
 
 
+def refusals(plan: Plan) -> list[Failure]:
+    """Sessions that the plan refuses."""
+    return [Failure(s.label, " ".join(s.problems), kind=DataError) for s in plan.refused]
+
+
 def find_failures(plan: Plan, settings: Settings, not_built: list[Failure]) -> list[Failure]:
     """Everybody of the plan who is not finished: refused, crashed, or with missing outputs."""
-    failures = [
-        Failure(s.label, "; ".join(s.problems), kind=DataError)
-        for s in plan.sessions
-        if s.problems
-    ]
-    failures += not_built
+    failures = [*refusals(plan), *not_built]
     unbuilt = {failure.label for failure in not_built}
     crashes = read_crashes(settings.log_dir)
     for session in plan.runnable:

@@ -71,7 +71,7 @@ def init_diffusion_wf(
     )
     applied = ("dwi", "bval", "bvec", "fa", "s0", "fa_t1w", "dwiref", "brain_mask", "synth_fa",
                "orig_to_dwi", "xfm")  # fmt: skip
-    drawn = ("dwiref", "fa", "color", "bval", "bvec", "white", "brain_mask")
+    drawn = ("dwiref", "fa", "color", "bval", "bvec", "synth_fa", "brain_mask")
     workflow.connect([
         (inputnode, estimate, [("anatomy", "anatomy"), ("image", "synthetic_fa")]),
         (prepare, estimate, [("reference", "reference"), ("fa", "fa")]),
@@ -80,12 +80,12 @@ def init_diffusion_wf(
         (estimate, apply, [(f, f) for f in ("field", "dwi_to_t1w", "quality")]),
         (prepare, draw, [("reference", "reference"), ("fa", "fa_uncorrected")]),
         (prepare, draw, [("color", "color_uncorrected"), ("motion", "motion")]),
-        (estimate, draw, [("field", "field"), ("quality", "quality")]),
+        (estimate, draw, [(f, f) for f in ("field", "field_std", "quality")]),
         (apply, draw, [(f, f) for f in drawn]),
         (inputnode, save, [("record", "record")]),
         (prepare, save, [("fa", "fa_uncorrected"), ("motion", "motion")]),
         (prepare, save, [("reference", "reference")]),
-        (estimate, save, [("field", "field"), ("quality", "quality")]),
+        (estimate, save, [(f, f) for f in ("field", "field_std", "quality")]),
         (apply, save, [(f, f) for f in applied]),
         (draw, save, [("figures", "figures")]),
     ])  # fmt: skip

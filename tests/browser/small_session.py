@@ -55,7 +55,9 @@ def make_session(folder: Path) -> tuple[Settings, Plan]:
     write_affine(np.eye(4), settings.output_dir / output_path("dwi_to_t1w", RUN))
     figure = output_path("figure_run", RUN, what="sdcFA", suffix="dwi")
     figure = settings.output_dir / figure
-    plot_before_after(before, after, mask, mask, figure, name="FA", limits=FA_LIMITS)
+    plot_before_after(
+        before, after, mask, mask, figure, names=("FA before", "FA after"), limits=FA_LIMITS
+    )
     t1w = settings.bids_dir / "sub-01_T1w.nii.gz"
     t1w.parent.mkdir()
     nib.save(nib.Nifti1Image(middle * 900, affine), t1w)
