@@ -54,6 +54,12 @@ def behave(behaviour, log_folder):
             stream.flush()
             time.sleep(0.5)
             stream.write("end\n")
+    if behaviour == "waits":
+        import os
+        import time
+
+        while not os.path.exists(f"{log_folder}/go"):
+            time.sleep(0.02)
     if behaviour == "counts threads":
         import os
 
