@@ -58,8 +58,11 @@ def behave(behaviour, log_folder):
         import os
         import time
 
-        while not os.path.exists(f"{log_folder}/go"):
+        for _ in range(3000):
+            if os.path.exists(f"{log_folder}/go"):
+                return behaviour
             time.sleep(0.02)
+        raise TimeoutError("waited in vain")
     if behaviour == "counts threads":
         import os
 
