@@ -54,6 +54,15 @@ def behave(behaviour, log_folder):
             stream.flush()
             time.sleep(0.5)
             stream.write("end\n")
+    if behaviour == "waits":
+        import os
+        import time
+
+        for _ in range(3000):
+            if os.path.exists(f"{log_folder}/go"):
+                return behaviour
+            time.sleep(0.02)
+        raise TimeoutError("waited in vain")
     if behaviour == "counts threads":
         import os
 

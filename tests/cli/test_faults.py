@@ -4,6 +4,7 @@ docs/reliability.md names the tests of this file.
 """
 
 import ctypes
+import errno
 import io
 import multiprocessing
 import os
@@ -206,6 +207,45 @@ def test_two_runs_on_the_same_people_at_once(app, capsys, other_run, place):
     other.kill()
     other.wait()
     assert app() == 0
+
+
+def test_two_real_runs_at_once(app, behaviours, capfd):
+    behaviours["01"] = "waits"
+    first = start(app, lambda: None, "--participant-label", "01", "02")
+    while first.is_alive() and not log(app, "01"):
+        time.sleep(0.01)
+    before = {label: log(app, label) for label in ("01", "02")}
+    other_work = str(app.tmp_path / "work-2")
+    assert exit_code(app, lambda: None, "--participant-label", "01", "--work-dir", other_work) == 2
+    assert "at work on sub-01 in OUTPUT_DIR" in capfd.readouterr().err
+    assert log(app, "01").count("ran") == before["01"].count("ran")
+    # beside it, as in a job array
+    assert exit_code(app, lambda: None, "--participant-label", "03") == 0
+    assert first.is_alive()
+    (app.tmp_path / "go").touch()
+    first.join()
+    assert first.exitcode == 0
+    assert [log(app, label) for label in ("01", "02", "03")] == [["ran", "wrote"]] * 3
+    together = written(app)
+    forget(app)
+    assert app() == 0
+    assert written(app) == together
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_file_system_without_locks(app, monkeypatch, capsys, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("bids_gan.cli.lock.fcntl.lockf", refuse)
+    mine, shared = (app.output / f".{'a' * 32}_{name}" for name in ("sub-01.html", "README.md"))
+    app.output.mkdir()
+    for part in (mine, shared):
+        part.touch()
+    assert app() == 0
+    assert f"this file system has no locks ({os.strerror(number)})" in capsys.readouterr().err
+    # another run may be writing what belongs to everybody
+    assert (mine.exists(), shared.exists()) == (False, True)
 
 
 def mount(*arguments):
