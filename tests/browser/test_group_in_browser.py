@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import pytest
+from group_page import DRAWN, simulate
 
 from bids_gan.reports import group_page
 from bids_gan.reports.group import write_group
@@ -100,6 +102,29 @@ def test_rows_beyond_the_first_wait_but_are_sorted_and_filtered(visit, tmp_path,
     assert shown(page) == ["sub-11"]
     page.get_by_label("Show runs with").fill("")
     assert len(shown(page)) == 5
+
+
+def test_two_thousand_people_are_drawn_sorted_and_filtered(visit, tmp_path):
+    path = simulate(tmp_path, 2000)
+    assert path.stat().st_size < 10e6
+    with (tmp_path / "group_desc-sdc_qc.tsv").open(newline="") as table:
+        overlap = {
+            row["participant_id"]: float(row["overlap"])
+            for row in csv.DictReader(table, delimiter="\t")
+        }
+    assert len(overlap) == 2000
+    page = visit(path, large=True)
+    page.evaluate(DRAWN)
+    assert {drawn(page, number)[0] for number in known_numbers()} == {2000}
+    assert page.locator("#count").inner_text() == "2000 of 2000 rows fit"
+    heading = page.locator("th button", has_text="Overlap of the brain masks")
+    first = page.locator("tbody tr:first-child td:first-child")
+    for end in (min, max):
+        heading.click()
+        assert first.inner_text() == end(overlap, key=overlap.get)
+    page.locator("#words").fill("sub-1234")
+    assert shown(page) == ["sub-1234"]
+    assert drawn(page, "overlap")[0] == 1
 
 
 def test_people_with_a_t1w_only_stand_in_plots_and_table(visit, group):
