@@ -6,9 +6,27 @@ import shutil
 from pathlib import Path
 
 import pytest
+from small_session import make_session
+
+from bids_gan.reports.subject import write_subject_reports
 
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory) -> Path:
+    """The report of the small session; made once, for tests that only look at it."""
+    settings, plan = make_session(tmp_path_factory.mktemp("session"))
+    (path,) = write_subject_reports(settings, plan)
+    return path
+
+
+@pytest.fixture(scope="session")
+def viewer(report) -> Path:
+    """The page with the volumes of the small session."""
+    (path,) = report.parent.rglob("*_viewer.html")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 import json
-from io import BytesIO
 
 import pytest
-from PIL import Image
-from small_session import make_session
-
-from bids_gan.reports.viewer import write_viewer
-
-
-@pytest.fixture
-def viewer(tmp_path):
-    """The page of a small session."""
-    settings, plan = make_session(tmp_path)
-    return write_viewer(settings, plan.sessions[0])
+from looks import count_colours
 
 
 @pytest.fixture
@@ -37,7 +26,7 @@ def pictures(page):
 
 def colours(page, side):
     """How many different colours a canvas shows."""
-    return len(Image.open(BytesIO(pictures(page)[side])).convert("RGB").getcolors(1 << 24))
+    return count_colours(page.locator("canvas").nth(side))
 
 
 def test_both_images_are_drawn(window):
@@ -115,7 +104,9 @@ def test_cross_hairs_are_linked_and_move_by_keys(window):
     assert places.nth(1).inner_text().split(":")[0] != right
 
 
-def test_page_fits_a_narrow_window_in_the_dark(visit, viewer):
-    page = visit(viewer, 400, "dark")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_page_fits_and_is_accessible(visit, viewer, width, scheme):
+    page = visit(viewer, width, scheme)
     wait(page, 1)
     assert colours(page, 0) > 50
