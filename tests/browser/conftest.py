@@ -30,8 +30,8 @@ def viewer(report) -> Path:
 
 
 @pytest.fixture(scope="session")
-def chromium():
-    """The browser; the test is skipped where it is not installed."""
+def launch():
+    """Start the browser with some options; the test is skipped where it is not installed."""
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="playwright is not installed: pip install -e .[test]"
     )
@@ -40,19 +40,24 @@ def chromium():
         pytest.skip(
             "Chromium is not installed: apt-get install chromium (see docs/development.md)"
         )
+    with playwright.sync_playwright() as driver:
+        yield lambda *options: driver.chromium.launch(executable_path=found, args=options)
+
+
+@pytest.fixture(scope="session")
+def chromium(launch):
+    """The browser."""
     # WebGL is drawn by the processor: machines that test have no graphics card. All else is drawn
     # without a detour through it, on which a plot of 2000 points takes half a minute.
-    arguments = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-    arguments += ["--disable-gpu-rasterization"]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=arguments)
-        yield browser
-        browser.close()
+    webgl = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+    browser = launch(*webgl, "--disable-gpu-rasterization")
+    yield browser
+    browser.close()
 
 
 @pytest.fixture
 def visit(chromium):
-    """Open a file in a window of some width and colour scheme.
+    """Open a file in a window of some width and colour scheme, for people who like motion or not.
 
     At the end of the test the pages must not have logged an error, asked for anything but files,
     been wider than the window, or have a serious fault of accessibility. The latter is not looked
@@ -60,10 +65,9 @@ def visit(chromium):
     """
     opened, complaints = [], []
 
-    def open_page(path: Path, width: int = 1280, scheme: str = "light", *, large: bool = False):
-        page = chromium.new_page(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-        )
+    def open_page(path: Path, width=1280, scheme="light", *, large=False, motion="reduce"):
+        viewport = {"width": width, "height": 900}
+        page = chromium.new_page(viewport=viewport, color_scheme=scheme, reduced_motion=motion)
         page.on("console", lambda m: m.type == "error" and complaints.append(m.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda r: _is_remote(r.url) and complaints.append(r.url))

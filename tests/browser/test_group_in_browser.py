@@ -20,9 +20,9 @@ def group(tmp_path):
     return write_people(tmp_path)
 
 
-def write_people(tmp_path):
-    """Twelve people; the last has no report, the third a number far from the others."""
-    for n in range(PEOPLE):
+def write_people(tmp_path, people=PEOPLE):
+    """Some people; the last has no report, the third a number far from the others."""
+    for n in range(people):
         person = f"sub-{n:02}"
         folder = tmp_path / person / "dwi"
         folder.mkdir(parents=True)
@@ -32,7 +32,7 @@ def write_people(tmp_path):
         quality = {"accepted": n != 5, "reasons": [] if n != 5 else ["no gain"], **numbers}
         path = folder / f"{person}_dir-AP_desc-preproc_dwi.json"
         path.write_text(json.dumps({"SDCQuality": quality}))
-        if n < PEOPLE - 1:
+        if n < people - 1:
             page = f'<!DOCTYPE html><html lang="en"><title>{person}</title><main><h1>{person}</h1>'
             (tmp_path / f"{person}.html").write_text(page)
     write_group(tmp_path)
@@ -57,6 +57,18 @@ def test_page_fits_and_is_accessible(visit, group, width, scheme):
     page = visit(group, width, scheme)
     assert drawn(page, "overlap") == (PEOPLE, 1)
     assert drawn(page, "fd_max_mm") == (PEOPLE, 0)
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_page_of_one_person(visit, tmp_path, width):
+    page = visit(write_people(tmp_path, 1), width)
+    assert "1 diffusion run of 1 person:" in page.locator("main > p").first.inner_text()
+    assert {drawn(page, number) for number in known_numbers()} == {(1, 0)}
+    page.get_by_role("button", name="Overlap of the brain masks").click()
+    assert shown(page) == ["sub-00"]
+    page.get_by_label("flagged ones only").check()
+    assert shown(page) == []
+    assert page.locator("#count").inner_text() == "0 of 1 rows fit"
 
 
 def test_sorting_by_a_number_and_back(visit, group):

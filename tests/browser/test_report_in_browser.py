@@ -51,22 +51,59 @@ def test_figures_can_be_read_on_a_narrow_screen(visit, report):
     assert around.evaluate("region => region.scrollLeft") == 300
 
 
-def test_flicker_shows_the_other_state_under_the_pointer_and_with_focus(visit, report):
-    page = visit(report)
+UPPER = "Number(getComputedStyle(document.querySelector('.foreground-svg')).opacity)"
+
+
+def flicker_of(page):
+    """A flicker figure of the report in sight, and the document inside it."""
     figure = page.locator("object[data*=dir-AP_desc-sdcFA]")
     figure.scroll_into_view_if_needed()
     (frame,) = (frame for frame in page.frames if "dir-AP_desc-sdcFA" in frame.url)
     frame.wait_for_selector(".foreground-svg")
-    upper = "getComputedStyle(document.querySelector('.foreground-svg')).opacity"
-    assert frame.evaluate(upper) == "1"
+    return figure, frame
+
+
+def test_flicker_shows_the_other_state_under_the_pointer(visit, report):
+    page = visit(report)
+    figure, frame = flicker_of(page)
+    assert frame.evaluate(UPPER) == 1
     before = figure.screenshot()
     figure.hover()
-    assert frame.evaluate(upper) == "0"
+    assert frame.evaluate(UPPER) == 0
     assert figure.screenshot() != before
     page.mouse.move(0, 0)
-    assert frame.evaluate(upper) == "1"
-    frame.locator("svg").first.focus()
-    assert frame.evaluate(upper) == "0"
+    assert frame.evaluate(UPPER) == 1
+
+
+def test_tab_key_goes_into_the_flicker_and_out_again(visit, report):
+    page = visit(report)
+    figure, frame = flicker_of(page)
+    before = figure.screenshot()
+    figure.locator("xpath=ancestor::*[@role='region']").focus()
+    page.keyboard.press("Tab")
+    assert frame.evaluate("document.hasFocus() && document.activeElement.tagName") == "svg"
+    assert frame.evaluate(UPPER) == 0
+    assert figure.screenshot() != before
+    page.keyboard.press("Tab")
+    assert not frame.evaluate("document.hasFocus()")
+    assert frame.evaluate(UPPER) == 1
+
+
+@pytest.mark.parametrize("reach", ["pointer", "key"])
+def test_flicker_fades_to_and_fro_for_those_who_like_motion(visit, report, reach):
+    page = visit(report, motion="no-preference")
+    figure, frame = flicker_of(page)
+    assert frame.evaluate(UPPER) == 1
+    before = figure.screenshot()
+    if reach == "pointer":
+        figure.hover()
+    else:
+        figure.locator("xpath=ancestor::*[@role='region']").focus()
+        page.keyboard.press("Tab")
+    frame.wait_for_function(f"{UPPER} < 0.5")
+    assert figure.screenshot() != before
+    frame.wait_for_function(f"{UPPER} > 0.9")
+    frame.wait_for_function(f"{UPPER} < 0.1")
 
 
 def test_one_click_leads_to_the_volumes_and_another_back(visit, report):
