@@ -16,7 +16,7 @@ help:
 	@echo "make test       fast tests, no data needed"
 	@echo "make test-real  tests on public images (see docs/development.md)"
 	@echo "make fuzz       damaged files for every reader, guided by coverage (Python 3.11 or newer)"
-	@echo "make lint       ruff: rules and format; hadolint"
+	@echo "make lint       ruff: rules and format; hadolint; shellcheck"
 	@echo "make docs       HTML documentation in docs/_build/html"
 	@echo "make clean      remove what these targets wrote, except the environment"
 
@@ -56,6 +56,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/shellcheck .ci/run examples/*.sh examples/hpc/*.sh tests/hpc/*.sh
 
 docs: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"

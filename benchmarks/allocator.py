@@ -15,8 +15,8 @@ import sys
 
 import torch
 
+from bids_gan.allocator import keep_freed_memory
 from bids_gan.gan.networks.factory import build_network
-from bids_gan.gan.training.allocator import keep_freed_memory
 from bids_gan.models.methods import make_method
 from bids_gan.models.recipe import read_recipe
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -50,10 +53,28 @@ class ResourceError(BidsGanError):
     exit_code = 75
 
 
-def explain(error: OSError) -> BidsGanError | None:
-    """What an error of the operating system means to a user, ``None`` where nobody knows."""
+def free_space(folders: Mapping[str, Path]) -> str:
+    """Room on the disks of folders, by what the command line calls them."""
+    return ", ".join(
+        f"{what} {folder} ({shutil.disk_usage(folder).free / 1e6:.1f} MB free)"
+        for what, folder in folders.items()
+        if folder.is_dir()
+    )
+
+
+def explain(error: OSError, folders: Mapping[str, Path]) -> BidsGanError | None:
+    """What an error of the operating system means to a user, ``None`` where nobody knows.
+
+    Parameters
+    ----------
+    error
+        It does not always name the file.
+    folders
+        That are written, by what the command line calls them.
+    """
     place = error.filename or "a file"
     if error.errno in _FULL:
+        place = error.filename or f"a file in {free_space(folders)}"
         return ResourceError(
             f"{place}: no space left ({error.strerror}). Make room, or give other folders "
             "(OUTPUT_DIR, --work-dir). The same command goes on from here."

@@ -19,6 +19,10 @@ from bids_gan.geometry import voxel_sizes
 _FORM_CODES = range(6)
 #: no deflate stream (gzip) is shorter than what it holds by more than this
 _DEFLATE = 1032
+#: sform and qform may differ by a tilt, as after alignment to a template: cosine of 45 degrees
+_COS_TILT = math.sqrt(0.5)
+#: and so much in their voxel sizes, relative
+_SIZE_TOLERANCE = 0.05
 _CHUNK = 2**22
 _GZIP = (".gz", ".mgz")
 _OTHER_COMPRESSION = (".bz2", ".zst")
@@ -137,7 +141,7 @@ def check_header(path: Path, kind: type) -> None:
     with nib.openers.ImageOpener(path) as stream:
         header = kind.from_fileobj(stream, check=False)
     sizes = np.asarray(header["pixdim"][1:4], float)
-    if not np.all(np.isfinite(sizes)) or np.abs(sizes).min() < 1e-3:
+    if not np.all(np.isfinite(sizes)) or sizes.min() < 1e-3:
         raise DataError(
             f"{path}: the header states voxel sizes of {sizes.tolist()} mm (pixdim); "
             "convert the scanner's files anew, or mend the header"
@@ -148,12 +152,27 @@ def check_header(path: Path, kind: type) -> None:
             f"{path}: sform_code and qform_code are {codes[0]} and {codes[1]}, so left and right "
             "are not known; one of them must be 1 to 5: convert the scanner's files anew"
         )
-    if all(codes) and _turned(header.get_sform()) != _turned(header.get_qform()):
-        raise DataError(
-            f"{path}: sform and qform disagree about which side is left "
-            f"({_axes(header.get_sform())} and {_axes(header.get_qform())}); correct the wrong "
-            "one, or set its code to 0"
-        )
+    if all(codes):
+        _check_agreement(path, header.get_sform(), header.get_qform())
+
+
+def _check_agreement(path: Path, sform: np.ndarray, qform: np.ndarray) -> None:
+    """Refuse two orientations (4, 4) of which one must be wrong; a tilt between them is usual."""
+    sizes = np.array([voxel_sizes(sform), voxel_sizes(qform)])
+    if not sizes.all():
+        return  # the affine that is used is looked at when the image has been read
+    cosines = ((sform[:3, :3] / sizes[0]) * (qform[:3, :3] / sizes[1])).sum(axis=0)
+    if cosines.min() > _COS_TILT and np.abs(sizes[0] / sizes[1] - 1).max() < _SIZE_TOLERANCE:
+        return
+    says = (
+        f"{name} says {_axes(affine)}, voxels of {size.round(3).tolist()} mm"
+        for name, affine, size in zip(("sform", "qform"), (sform, qform), sizes, strict=True)
+    )
+    raise DataError(
+        f"{path}: sform and qform disagree: {'; '.join(says)}. The sform would be used, and "
+        "nobody knows whether it is right: find out which one is, then copy it over the other, "
+        "or set the code of the wrong one to 0 (with nibabel: set_sform, set_qform)"
+    )
 
 
 def check_volume(img: nib.Nifti1Image, name: str = "the T1w") -> nib.Nifti1Image:
@@ -203,11 +222,6 @@ def _check_finite(data: np.ndarray, name: str) -> None:
             f"{name}: {bad} of {data.size} voxels are NaN or infinite; "
             "set them to zero if they lie outside the head, else export the image anew"
         )
-
-
-def _turned(affine: np.ndarray) -> bool:
-    """Whether the axes of the voxels are left-handed."""
-    return bool(np.linalg.det(affine[:3, :3]) < 0)
 
 
 def _axes(affine: np.ndarray) -> str:

@@ -27,6 +27,8 @@ CHOICES = {
     "sdc_on_failure": ("error", "warn"),
     "output_spaces": ("dwi", "T1w"),
 }
+#: of what concerns one call alone: not kept for the next one
+_ONCE = {"once": True}
 #: more threads than this slow registration and inference down on shared machines
 MAX_DEFAULT_THREADS = 8
 
@@ -73,13 +75,13 @@ class Settings:
     work_dir: Path = field(default_factory=lambda: Path.cwd() / "work")
     use_plugin: Path | None = None
     config_file: Path | None = field(default=None, metadata={"stored": False})
-    dry_run: bool = False
-    reports_only: bool = False
-    boilerplate_only: bool = False
+    dry_run: bool = field(default=False, metadata=_ONCE)
+    reports_only: bool = field(default=False, metadata=_ONCE)
+    boilerplate_only: bool = field(default=False, metadata=_ONCE)
     stop_on_first_crash: bool = False
     random_seed: int = 0
-    clean_workdir: bool = False
-    write_graph: bool = False
+    clean_workdir: bool = field(default=False, metadata=_ONCE)
+    write_graph: bool = field(default=False, metadata=_ONCE)
     resource_monitor: bool = False
     #: seconds
     fallback_total_readout_time: float | None = None
@@ -126,6 +128,11 @@ class Settings:
         return self.output_dir / "logs" / self.run_uuid
 
     @property
+    def written_folders(self) -> dict[str, Path]:
+        """The only folders that are written, by what the command line calls them."""
+        return {"OUTPUT_DIR": self.output_dir, "--work-dir": self.work_dir}
+
+    @property
     def synthesised(self) -> tuple[str, ...]:
         """Contrasts that are made: FA, which diffusion needs, and what else is asked for."""
         return tuple(dict.fromkeys(("FA", *self.targets)))
@@ -136,11 +143,11 @@ class Settings:
         return cls(**{**read_toml(path), **overrides})
 
     def to_toml(self, path: Path) -> None:
-        """Write all settings to a TOML file that ``--config-file`` accepts."""
+        """Write what makes this run again to a TOML file that ``--config-file`` accepts."""
         lines, tables = [], []
         for item in fields(self):
-            value = getattr(self, item.name)
-            if value is None or not item.metadata.get("stored", True):
+            value, kept = getattr(self, item.name), item.metadata
+            if value is None or kept.get("once") or not kept.get("stored", True):
                 continue
             if item.name == "derivatives":
                 tables = ["", "[derivatives]"] + [

@@ -24,10 +24,12 @@ Made by bids-gan {version} from the dataset "{name}".
 - `dwi/*_desc-preproc_*`: measured diffusion images and their maps after correction.
 - `fmap/*_desc-preproc_fieldmap.nii.gz`: the field map in Hz that was applied; `desc-rejected`: one
   that was estimated but not applied, since it did not improve the agreement with the T1w;
-  `desc-check`: one from what was acquired beside, for comparison.
+  `desc-check`: one from what was acquired beside, for comparison; `desc-std`: how far off the
+  field may be, in Hz.
 - `sub-*.html`: one report a person; `logs/`: settings, methods text and crash files of each run.
 
-`.bidsignore` names the files for which BIDS has no official name yet, and fields for comparison.
+`.bidsignore` names the files for which BIDS has no official name yet, and fields beside the one
+that was applied.
 """
 
 

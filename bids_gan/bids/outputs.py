@@ -36,6 +36,8 @@ ENTITIES = {
 }
 #: a field map has no entity for these: they become part of its ``acq-``
 _FOLDED = ("acquisition", "reconstruction", "direction", "part", "chunk")
+#: name of a file that is being written, before its own
+_PART = r"\.[0-9a-f]{32}_"
 #: route of a diffusion run -> what begins the ``acq-`` of its field map
 FIELD_FROM = {
     "measured": "measured",
@@ -239,6 +241,10 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     try:
         write(part)
         os.replace(part, path)
+    except OSError as err:
+        if err.errno and not err.filename:  # a full disk does not say where
+            err.filename = str(path)
+        raise
     finally:
         part.unlink(missing_ok=True)
 
@@ -251,10 +257,19 @@ def remove_parts(output_dir: Path, sessions: Sequence[Session]) -> None:
         )
         for session in sessions
     )
-    part = re.compile(rf"\.[0-9a-f]{{32}}_({owners})[_.].*")
+    part = re.compile(rf"{_PART}({owners})[_.].*")
     folders = dict.fromkeys(output_dir / f"sub-{session.subject}" for session in sessions)
     hidden = chain(output_dir.glob(".*"), *(folder.rglob(".*") for folder in folders))
     for path in [path for path in hidden if part.fullmatch(path.name)]:
+        path.unlink(missing_ok=True)
+
+
+def remove_shared_parts(output_dir: Path) -> None:
+    """Remove what killed runs were writing for the dataset; no other run may be at work."""
+    hidden = chain.from_iterable(
+        output_dir.glob(place) for place in (".*", "logs/.*", "logs/*/.*")
+    )
+    for path in [path for path in hidden if re.match(_PART, path.name)]:
         path.unlink(missing_ok=True)
 
 

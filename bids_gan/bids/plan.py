@@ -1,14 +1,13 @@
 """What will be done with every image of the dataset, and why: decided before anything is run.
 
-Pure data: no image is loaded (headers may be read). Two kinds of problems are told apart:
-those of a `SessionPlan` exclude that session, while others go on; those of a `Plan` stop
-everything before it starts, since the user has to choose.
+Pure data: no image is loaded (headers may be read). What forbids to process a session becomes one
+of its problems: it is refused, and the others go on.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,16 +129,22 @@ class Plan:
 
     bids_dir: Path
     sessions: tuple[SessionPlan, ...]
-    problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def runnable(self) -> tuple[SessionPlan, ...]:
-        """Sessions that can be processed; none when a problem stops everything."""
-        return () if self.problems else tuple(s for s in self.sessions if not s.problems)
+        """Sessions that can be processed."""
+        return tuple(session for session in self.sessions if not session.problems)
+
+    @property
+    def refused(self) -> tuple[SessionPlan, ...]:
+        """Sessions with problems."""
+        return tuple(session for session in self.sessions if session.problems)
 
 
-def make_plan(layout: BIDSLayout, settings: Settings) -> Plan:
+def make_plan(
+    layout: BIDSLayout, settings: Settings, unreadable: Mapping[Path, str] | None = None
+) -> Plan:
     """Decide what to do with each person, session and diffusion run.
 
     Parameters
@@ -148,6 +153,8 @@ def make_plan(layout: BIDSLayout, settings: Settings) -> Plan:
         Index of ``settings.bids_dir`` (`bids_gan.bids.queries.open_layout`).
     settings
         Of the run.
+    unreadable
+        Files that the index was made without, each with its fault; their owners are refused.
 
     Returns
     -------
@@ -163,22 +170,32 @@ def make_plan(layout: BIDSLayout, settings: Settings) -> Plan:
     """
     filters = queries.load_filters(settings)
     sessions: list[SessionPlan] = []
-    problems: list[str] = []
     notes: list[str] = []
     for subject in queries.select_participants(settings):
-        found, unreadable = _existing(
+        found, without_file = _existing(
             queries.find_images(layout, filters["t1w"], subject), settings
         )
         t1w = queries.by_session(found)
-        notes += unreadable
+        notes += without_file
         dwi = queries.by_session(queries.find_images(layout, filters["dwi"], subject))
         labels, absent = _sessions(settings, subject, {*t1w, *dwi})
         notes += absent
+        faults = _of_person(settings, subject, unreadable or {})
         for session in labels:
-            planned, stops = _plan_session(layout, settings, subject, session, t1w, dwi)
-            sessions.append(planned)
-            problems += stops
-    return Plan(settings.bids_dir, tuple(sessions), tuple(problems), tuple(notes))
+            planned = _plan_session(layout, settings, subject, session, t1w, dwi)
+            # what the unreadable files would have said is not missing
+            sessions.append(replace(planned, problems=faults) if faults else planned)
+    return Plan(settings.bids_dir, tuple(sessions), tuple(notes))
+
+
+def _of_person(settings: Settings, subject: str, files: Mapping[Path, str]) -> tuple[str, ...]:
+    """What is wrong with those of the files that lie in a person's folder."""
+    folder = settings.bids_dir / f"sub-{subject}"
+    return tuple(
+        f"{relative(settings, path)} {fault}. Mend or remove that file."
+        for path, fault in files.items()
+        if folder in path.parents
+    )
 
 
 def _existing(images: list[BIDSFile], settings: Settings) -> tuple[list[BIDSFile], list[str]]:
@@ -212,13 +229,13 @@ def _plan_session(
     session: str | None,
     t1w_by_session: dict[str | None, list[BIDSFile]],
     dwi_by_session: dict[str | None, list[BIDSFile]],
-) -> tuple[SessionPlan, list[str]]:
-    """Plan one session; the second value holds what must stop everything."""
+) -> SessionPlan:
+    """Plan one session."""
     t1w, t1w_session = _t1w(session, t1w_by_session)
     images = dwi_by_session.get(session, [])
     runs: list[DiffusionRun] = []
     notes: list[str] = []
-    faults: list[str] = []
+    problems: list[str] = []
     candidates = Candidates(
         measured=tuple(find_measured(layout, subject, session)),
         opposite=tuple(find_candidates(layout, settings, subject, session, images)),
@@ -226,14 +243,11 @@ def _plan_session(
     for image in images:
         run, fault, note = _plan_run(layout, settings, image, runs, candidates)
         runs += [run] if run else []
-        faults += [fault] if fault else []
+        problems += [fault] if fault else []
         notes += [note] if note else []
-    refusal: list[str] = []
     mask, mask_reason = None, "computed"
     if t1w is None:
-        # the person is refused anyway: the faults of the runs must not stop others
-        refusal = [_no_t1w(settings, subject, session, images), *faults]
-        faults = []
+        problems = [_no_t1w(settings, subject, session, images), *problems]
         runs = [
             replace(run, correction=Route("none", "no T1w to synthesise from")) for run in runs
         ]
@@ -241,17 +255,16 @@ def _plan_session(
         mask, mask_reason = reusable_brain_mask(
             t1w.path, subject, t1w_session, settings.derivatives
         )
-    planned = SessionPlan(
+    return SessionPlan(
         subject=subject,
         session=session,
         t1w=t1w,
         dwi=tuple(runs),
-        problems=tuple(refusal),
+        problems=tuple(problems),
         notes=tuple(notes),
         brain_mask=mask,
         brain_mask_reason=mask_reason,
     )
-    return planned, faults
 
 
 def _t1w(
@@ -290,7 +303,7 @@ def _plan_run(
     before: list[DiffusionRun],
     candidates: Candidates,
 ) -> tuple[DiffusionRun | None, str | None, str | None]:
-    """Plan one diffusion image: the run, what must stop everything, and a note if left out."""
+    """Plan one diffusion image: the run, what its session is refused for, a note if left out."""
     path = Path(image.path)
     name = relative(settings, path)
     entities = {
@@ -361,10 +374,10 @@ def _metadata_fault(name: str, sidecar: str, missing: Iterable[Fact]) -> str:
 
 
 def _unless_warned(settings: Settings, fault: str, name: str) -> tuple[str | None, str | None]:
-    """A fault that forbids processing a run stops everything, or leaves it out with a note."""
+    """Refuse the session for a run that cannot be processed, or leave it out with a note."""
     if settings.sdc_on_failure == "warn":
         return None, f"{name} left out: {fault}"
-    return f"{fault} Or leave this run out: --sdc-on-failure warn.", f"{name} left out: {fault}"
+    return f"{fault} Or leave this run out: --sdc-on-failure warn.", None
 
 
 def _gradient_fault(path: Path, bval: Path | None, bvec: Path | None) -> str | None:

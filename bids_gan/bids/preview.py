@@ -30,9 +30,6 @@ def format_plan(plan: Plan) -> str:
         lines += ["", session.label, *_session(plan.bids_dir, session)]
     if plan.notes:
         lines += ["", *(line for note in plan.notes for line in _item("note", note, 0))]
-    if plan.problems:
-        lines += ["", "These problems stop everybody; nothing is run until they are solved:"]
-        lines += [line for problem in plan.problems for line in _wrapped(f"  - {problem}", 4)]
     runs = sum(len(session.dwi) for session in plan.runnable)
     lines += [
         "",

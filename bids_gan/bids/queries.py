@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,22 +61,32 @@ def select_participants(settings: Settings) -> list[str]:
     return chosen
 
 
-def open_layout(settings: Settings) -> BIDSLayout:
+def open_layout(settings: Settings, left_out: Iterable[Path] = ()) -> BIDSLayout:
     """Index the dataset, or open the index in ``--bids-database-dir``.
+
+    Parameters
+    ----------
+    settings
+        Of the run.
+    left_out
+        Files that the index must not read (`find_unreadable`). An index without them is not kept.
 
     Raises
     ------
     DataError
-        The folder is no BIDS dataset, or one of its JSON files cannot be read.
+        The folder is no BIDS dataset, or another of its JSON files cannot be read.
     """
     from bids.exceptions import BIDSValidationError
     from bids.layout import BIDSLayout, BIDSLayoutIndexer
 
+    left_out = list(left_out)
     database = settings.bids_database_dir
+    if left_out and _is_new(database):
+        database = None
     # a kept index must know everybody; a passing one only those who are asked for
     wanted = settings.participant_label if database is None else ()
     ignore = [
-        re.compile(r"^/(derivatives|code|sourcedata|stimuli|models)(/|$)"),
+        re.compile(_NOT_RAW),
         re.compile(r"/\."),
         _NO_TEXT,
     ]
@@ -83,14 +94,15 @@ def open_layout(settings: Settings) -> BIDSLayout:
         inside = settings.output_dir.relative_to(settings.bids_dir).as_posix()
         ignore.append(re.compile(rf"^/{re.escape(inside)}(/|$)"))
     ignore += [
-        re.compile(rf"^/{re.escape(link.relative_to(settings.bids_dir).as_posix())}(/|$)")
-        for link in _loops(settings.bids_dir)
+        re.compile(rf"^/{re.escape(path.relative_to(settings.bids_dir).as_posix())}(/|$)")
+        for path in chain(_loops(settings.bids_dir), left_out)
     ]
     if wanted:
         labels = "|".join(re.escape(label) for label in wanted)
         ignore.append(re.compile(rf"^/sub-(?!({labels})(/|$))"))
+    made_now = database is None or _is_new(database)
     try:
-        return BIDSLayout(
+        layout = BIDSLayout(
             settings.bids_dir,
             validate=True,
             database_path=database,
@@ -103,11 +115,41 @@ def open_layout(settings: Settings) -> BIDSLayout:
             "A dataset_description.json with at least 'Name' and 'BIDSVersion' is needed."
         ) from err
     except (AttributeError, OSError, TypeError, ValueError, RecursionError) as err:
-        fault = next(_bad_sidecars(settings.bids_dir, wanted), f"{settings.bids_dir}: {err}")
-        raise DataError(
-            f"the dataset cannot be indexed: {fault}. Mend that file, or process other people "
-            "only (--participant-label)."
-        ) from err
+        files = chain(settings.bids_dir.glob("*.json"), _of_people(settings.bids_dir, wanted))
+        named = (f"{relative(settings, path)} {fault}" for path, fault in _faults(files))
+        fault = next(named, f"{settings.bids_dir}: {err}")
+        raise DataError(f"the dataset cannot be indexed: {fault}. Mend or remove that.") from err
+    if made_now:
+        _find_by_entity(layout)
+    return layout
+
+
+def _find_by_entity(layout: BIDSLayout) -> None:
+    """Let the database find the files of one person without going through everybody's."""
+    from sqlalchemy import text
+
+    session = layout.connection_manager.session
+    session.execute(text("CREATE INDEX tag_of_entity ON tags (entity_name, _value)"))
+    session.execute(text("ANALYZE"))
+    session.commit()
+
+
+def find_unreadable(settings: Settings) -> dict[Path, str]:
+    """JSON files in people's folders that the index cannot take in, each with the fault.
+
+    Everybody's files are looked at where an index is to be made and kept, else those of the people
+    who are asked for. Files at the root hold for everybody and are not among them.
+    """
+    database = settings.bids_database_dir
+    wanted = () if _is_new(database) else settings.participant_label
+    return dict(_faults(_of_people(settings.bids_dir, wanted)))
+
+
+def _is_new(database: Path | None) -> bool:
+    """Whether an index is to be kept that does not exist yet."""
+    from bids.layout.db import ConnectionManager
+
+    return database is not None and not ConnectionManager.exists(database)
 
 
 def _loops(root: Path) -> Iterator[Path]:
@@ -118,25 +160,32 @@ def _loops(root: Path) -> Iterator[Path]:
                 yield link
 
 
-def _bad_sidecars(root: Path, wanted: Sequence[str]) -> Iterator[str]:
+def _of_people(root: Path, wanted: Iterable[str]) -> Iterator[Path]:
+    """JSON files of some people, or of everybody; hidden ones are not indexed."""
+    for person in [f"sub-{label}" for label in wanted] or ["sub-*"]:
+        for path in sorted(root.glob(f"{person}/**/*.json")):
+            if not any(part.startswith(".") for part in path.relative_to(root).parts):
+                yield path
+
+
+def _faults(files: Iterable[Path]) -> Iterator[tuple[Path, str]]:
     """JSON files that are no JSON objects or trip the index up, each with the fault."""
-    people = [f"sub-{label}" for label in wanted] or ["sub-*"]
-    for pattern in ("*.json", *(f"{person}/**/*.json" for person in people)):
-        for path in sorted(root.glob(pattern)):
-            try:
-                content = load_json(path)
-            except (OSError, ValueError) as err:
-                yield f"{path}: no JSON ({err})"
-                continue
-            if not isinstance(content, dict):
-                kind = type(content).__name__
-                yield f"{path}: must hold names with values ({{...}}), not a {kind}"
-            elif not _are_texts(content.get("IntendedFor", [])):
-                found = json.dumps(content["IntendedFor"])
-                yield (
-                    f"{path}: IntendedFor must be a text or a list of texts, or be left out; it "
-                    f"is {found if len(found) < 50 else found[:46] + ' ...'}"
-                )
+    for path in files:
+        try:
+            content = load_json(path)
+        except (OSError, ValueError) as err:
+            yield path, f"is no JSON ({err})"
+            continue
+        if not isinstance(content, dict):
+            kind = type(content).__name__
+            yield path, f"must hold names with values ({{...}}), not a {kind}"
+        elif not _are_texts(content.get("IntendedFor", [])):
+            found = json.dumps(content["IntendedFor"])
+            yield (
+                path,
+                "cannot be used: IntendedFor must be a text or a list of texts, or be left out; "
+                f"it is {found if len(found) < 50 else found[:46] + ' ...'}",
+            )
 
 
 def _are_texts(value: Any) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import math
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,7 +99,8 @@ def run_workflow(workflow: Workflow, plan: Plan, settings: Settings) -> None:
         verbose=settings.verbose > 0,
         times=settings.log_dir / times.NAME,
     )
-    runner = _runner(settings, progress)
+    runner = _runner(workflow, settings, progress)
+    _warn_of_memory(workflow, getattr(runner, "memory_gb", _memory_gb(settings)))
     # Nipype collects garbage whenever it looks for finished steps: what is loaded by now is none,
     # and going through all of it again would keep this process busy throughout
     gc.freeze()
@@ -123,14 +126,14 @@ def draw_workflow(workflow: Workflow, log_dir: Path) -> None:
         print(f"graphviz is not installed: the graph is in {log_dir / 'graph.dot'} only.")
 
 
+def refusals(plan: Plan) -> list[Failure]:
+    """Sessions that the plan refuses."""
+    return [Failure(s.label, " ".join(s.problems), kind=DataError) for s in plan.refused]
+
+
 def find_failures(plan: Plan, settings: Settings, not_built: list[Failure]) -> list[Failure]:
     """Everybody of the plan who is not finished: refused, crashed, or with missing outputs."""
-    failures = [
-        Failure(s.label, "; ".join(s.problems), kind=DataError)
-        for s in plan.sessions
-        if s.problems
-    ]
-    failures += not_built
+    failures = [*refusals(plan), *not_built]
     unbuilt = {failure.label for failure in not_built}
     crashes = read_crashes(settings.log_dir)
     for session in plan.runnable:
@@ -146,13 +149,16 @@ def find_failures(plan: Plan, settings: Settings, not_built: list[Failure]) -> l
 
 
 def _crashed(session: SessionPlan, crash: Crash) -> Failure:
-    step = crash.step.replace("_wf", "").replace("_", " ").replace(".", ", ")
     return Failure(
         session.label,
-        f"{crash.exception}: {crash.message} (step: {step})",
+        f"{crash.exception}: {crash.message} (step: {_step_words(crash.step)})",
         crash.path,
         crash.kind,
     )
+
+
+def _step_words(step: str) -> str:
+    return step.replace("_wf", "").replace("_", " ").replace(".", ", ")
 
 
 def _incomplete(session: SessionPlan, settings: Settings) -> list[Failure]:
@@ -188,21 +194,25 @@ def _count_steps(workflow: Workflow) -> int:
     return sum(not isinstance(node.interface, IdentityInterface) for node in nodes)
 
 
-def _runner(settings: Settings, progress: Progress) -> Any:
+def _runner(workflow: Workflow, settings: Settings, progress: Progress) -> Any:
     """Nipype plugin: of the YAML file, else one process or a pool of processes."""
     name, given = "Linear" if settings.nprocs == 1 else "MultiProc", {}
     if settings.use_plugin is not None:
         name, given = _read_plugin(settings.use_plugin)
+    from bids_gan.cli.batch import check_path, request_resources
     from bids_gan.cli.plugin import WorkerPoolPlugin, batch_plugin
 
     if name == "MultiProc":
         return WorkerPoolPlugin({**_limits(settings), **given, "status_callback": progress})
     from nipype.pipeline import plugins
 
-    # the plugins of batch systems take nothing by position
     plugin = getattr(plugins, f"{name}Plugin")
+    if issubclass(plugin, (plugins.base.SGELikeBatchManagerBase, plugins.base.GraphPluginBase)):
+        check_path(settings.work_dir)
+        request_resources(workflow, name, given)
     if issubclass(plugin, plugins.base.DistributedPluginBase):
         plugin = batch_plugin(plugin)
+    # the plugins of batch systems take nothing by position
     return plugin(plugin_args={**given, "status_callback": progress})
 
 
@@ -214,7 +224,24 @@ def _limits(settings: Settings) -> dict[str, Any]:
         "log_level": _log_level(settings),
         "monitor": settings.resource_monitor,
     }
-    return limits if settings.mem_mb is None else {**limits, "memory_gb": settings.mem_mb / 1024}
+    return limits if settings.mem_mb is None else {**limits, "memory_gb": _memory_gb(settings)}
+
+
+def _memory_gb(settings: Settings) -> float:
+    return math.inf if settings.mem_mb is None else settings.mem_mb / 1024
+
+
+def _warn_of_memory(workflow: Workflow, limit: float) -> None:
+    """Say which step needs most when that is more than `limit` (GiB): it runs nevertheless."""
+    steps = [workflow.get_node(name) for name in workflow.list_node_names()]
+    most = max(steps, key=lambda step: step.mem_gb, default=None)
+    if most is not None and most.mem_gb > limit:
+        print(
+            f"bids-gan: {limit * 1024:.0f} MB of memory (--mem-mb, the plugin file, or what the "
+            f"machine has) are less than the step {_step_words(most.fullname)} may take: "
+            f"{most.mem_gb * 1024:.0f} MB. It runs alone, and fails if that does not suffice.",
+            file=sys.stderr,
+        )
 
 
 def _read_plugin(path: Path) -> tuple[str, dict[str, Any]]:

@@ -11,68 +11,95 @@ import fcntl
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bids_gan.errors import UsageError
 
+#: holds the locks of its folder
+NAME = ".lock"
 _HELD = (errno.EACCES, errno.EAGAIN)
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 #: people named in a message
 _SHOWN = 5
+#: of the lock that all runs share; nobody has this label
+_EVERYBODY = ""
 
 
 @contextmanager
-def hold(folder: Path, labels: Iterable[str], what: str) -> Iterator[None]:
+def hold(
+    folder: Path,
+    labels: Iterable[str],
+    what: str,
+    when_alone: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
     """Keep other runs away from some people of a folder.
 
     Parameters
     ----------
     folder
-        It holds the file of the locks, ``.lock``.
+        It holds the file of the locks, :data:`NAME`.
     labels
         Of the people and sessions.
     what
         The folder in the words of the command line, as in ``--work-dir``.
+    when_alone
+        Done first when no other run is at work in the folder, on whomever; others wait meanwhile.
 
     Raises
     ------
     UsageError
         Another run is at work on some of them.
     """
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        if held := _held_by_others(descriptor, labels):
+        held, alone = _take(descriptor, labels)
+        if held:
             more = f" and {len(held) - _SHOWN} more" if len(held) > _SHOWN else ""
             raise UsageError(
                 f"another run of bids-gan is at work on {', '.join(held[:_SHOWN])}{more} in "
                 f"{what} ({folder}). Wait for its end, or name other people "
                 f"(--participant-label) or another {what}."
             )
+        if alone:
+            when_alone()
+            _lock(descriptor, fcntl.LOCK_SH, _EVERYBODY)
         yield
     finally:
         os.close(descriptor)
 
 
-def _held_by_others(descriptor: int, labels: Iterable[str]) -> list[str]:
-    """Take the locks of all labels; those that another process has. None without locks."""
-    held = []
-    for label in labels:
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _place(label))
-        except OSError as err:
-            if err.errno in _NO_LOCKS:
-                print(
-                    f"warning: this file system has no locks ({err.strerror}); start no second "
-                    "run on the same people",
-                    file=sys.stderr,
-                )
-                return []
-            if err.errno not in _HELD:
-                raise
-            held.append(label)
-    return held
+def _take(descriptor: int, labels: Iterable[str]) -> tuple[list[str], bool]:
+    """Take the locks of all labels: those that another process has, and whether there is none.
+
+    Without locks nothing is known of others: no label counts as theirs, and they may be there.
+    """
+    try:
+        _lock(descriptor, fcntl.LOCK_SH, _EVERYBODY)
+        now = fcntl.LOCK_EX | fcntl.LOCK_NB
+        held = [label for label in labels if not _lock(descriptor, now, label)]
+        return held, not held and _lock(descriptor, now, _EVERYBODY)
+    except OSError as err:
+        if err.errno not in _NO_LOCKS:
+            raise
+        print(
+            f"warning: this file system has no locks ({err.strerror}); start no second run on the "
+            "same people",
+            file=sys.stderr,
+        )
+        return [], False
+
+
+def _lock(descriptor: int, operation: int, label: str) -> bool:
+    """Lock the place of a label; false where another process has it."""
+    try:
+        fcntl.lockf(descriptor, operation, 1, _place(label))
+    except OSError as err:
+        if err.errno in _HELD:
+            return False
+        raise
+    return True
 
 
 def _place(label: str) -> int:

@@ -136,7 +136,7 @@ def _task_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--sdc-on-failure",
         choices=CHOICES["sdc_on_failure"],
-        help="when a diffusion run cannot be corrected: stop before anything is run (error), or "
+        help="when a diffusion run cannot be corrected: refuse its session (error), or "
         f"process it uncorrected and say so (warn) {_default('sdc_on_failure')}",
     )
     add(

@@ -15,6 +15,8 @@ from concurrent.futures.process import BrokenProcessPool
 from nipype import config, logging
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin
 
+from bids_gan.allocator import return_freed_memory
+
 #: a clean process, not a copy of this one: forking a process with threads may hang
 START_METHOD = "forkserver"
 _KILLED = (
@@ -23,6 +25,20 @@ _KILLED = (
     "WorkerKilled: the system killed the process of this step, mostly for lack of memory; "
     "give more memory, or fewer processes at once (--nprocs, --mem-mb).\n",
 )
+
+
+class _TidyPool(ProcessPoolExecutor):
+    """Pool whose workers give memory back to the system after every task."""
+
+    def submit(self, function, /, *args, **kwargs):
+        return super().submit(_run_tidily, function, *args, **kwargs)
+
+
+def _run_tidily(function, *args, **kwargs):
+    try:
+        return function(*args, **kwargs)
+    finally:
+        return_freed_memory()
 
 
 class WorkerPoolPlugin(MultiProcPlugin):
@@ -38,7 +54,7 @@ class WorkerPoolPlugin(MultiProcPlugin):
         self.pool = self._new_pool()
 
     def _new_pool(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
+        return _TidyPool(
             max_workers=self.processors,
             initializer=_start_worker,
             initargs=(

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bids_gan.cli import lock
 from bids_gan.cli.environment import prepare_environment
 from bids_gan.cli.parser import parse_settings
 from bids_gan.errors import (
@@ -22,6 +23,7 @@ from bids_gan.errors import (
     ResourceError,
     UsageError,
     explain,
+    free_space,
 )
 from bids_gan.reports.times import elapsed
 from bids_gan.settings import Settings
@@ -50,9 +52,12 @@ def main(argv: list[str] | None = None) -> int:
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files may be no text
-            stream.reconfigure(errors="backslashreplace")
+            # by lines: in a file that takes both, what is printed last stands last
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
+    folders: dict[str, Path] = {}
     try:
         settings = parse_settings(sys.argv[1:] if argv is None else argv)
+        folders = settings.written_folders
         prepare_environment(settings)
         with _terminable():
             if settings.analysis_level == "group":
@@ -71,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"bids-gan: not enough memory ({err}).", file=sys.stderr)
         return ResourceError.exit_code
     except Exception as err:
-        if isinstance(err, OSError) and (known := explain(err)) is not None:
+        if isinstance(err, OSError) and (known := explain(err, folders)) is not None:
             print(f"bids-gan: {known}", file=sys.stderr)
             return known.exit_code
         traceback.print_exc()
@@ -81,32 +86,42 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _group(settings: Settings) -> None:
+    from bids_gan.bids.outputs import remove_shared_parts
     from bids_gan.reports.group import write_group
 
     if not settings.output_dir.is_dir():
         raise UsageError(
             f"OUTPUT_DIR {settings.output_dir} does not exist: run the participant level first."
         )
-    write_group(settings.output_dir)
+    logs = settings.log_dir.parent
+    logs.mkdir(exist_ok=True)
+    with lock.hold(
+        logs, (), "OUTPUT_DIR", when_alone=lambda: remove_shared_parts(settings.output_dir)
+    ):
+        write_group(settings.output_dir)
     print(f"Group table and page: {settings.output_dir / 'group.html'}")
 
 
 def _participant(settings: Settings) -> None:
     from bids_gan.bids.description import check_output_dir
     from bids_gan.bids.plan import format_plan, make_plan
-    from bids_gan.bids.queries import open_layout
+    from bids_gan.bids.queries import find_unreadable, open_layout
+    from bids_gan.cli.execute import refusals
 
     start = time.time()
     check_output_dir(settings.output_dir)
-    plan = make_plan(open_layout(settings), settings)
+    unreadable = find_unreadable(settings)
+    plan = make_plan(open_layout(settings, unreadable), settings, unreadable)
     print(format_plan(plan), flush=True)
     if not settings.skip_bids_validation:
         _validate(settings.bids_dir)
     if not plan.runnable:
-        raise DataError("nothing can be processed: the plan above says why, and what would help.")
+        raise DataError(f"nothing can be processed:\n{_listed(refusals(plan))}")
     if settings.dry_run:
         return
     _check_weights(settings)
+    if not (settings.reports_only or settings.boilerplate_only):
+        _check_device(settings)
     _make_folders(settings)
     with _alone(settings, plan):
         _record(settings, plan)
@@ -142,6 +157,15 @@ def _check_weights(settings: Settings) -> None:
         check_weights(card_for_target(target, settings.model))
 
 
+def _check_device(settings: Settings) -> None:
+    """Refuse a device that is not there; where a plugin's jobs run is not known here."""
+    from bids_gan.synthesis.device import choose_device
+
+    # the others are always there, and need not have torch loaded in this process
+    if settings.device.startswith("cuda") and settings.use_plugin is None:
+        choose_device(settings.device)
+
+
 def _make_folders(settings: Settings) -> None:
     logs = settings.log_dir.parent
     for folder, what in ((settings.work_dir, "--work-dir"), (logs, "OUTPUT_DIR")):
@@ -156,27 +180,32 @@ def _make_folders(settings: Settings) -> None:
 @contextmanager
 def _alone(settings: Settings, plan: Plan) -> Iterator[None]:
     """Be the only run on these people, and remove what a killed one left half-written."""
-    from bids_gan.bids.outputs import remove_parts
-    from bids_gan.cli.lock import hold
+    from bids_gan.bids.outputs import remove_parts, remove_shared_parts
 
     labels = [session.label for session in plan.sessions]
+    output_dir = settings.output_dir
     with (
-        hold(settings.log_dir.parent, labels, "OUTPUT_DIR"),
-        hold(settings.work_dir, labels, "--work-dir"),
+        lock.hold(
+            settings.log_dir.parent,
+            labels,
+            "OUTPUT_DIR",
+            when_alone=lambda: remove_shared_parts(output_dir),
+        ),
+        lock.hold(settings.work_dir, labels, "--work-dir"),
     ):
-        remove_parts(settings.output_dir, plan.sessions)
+        remove_parts(output_dir, plan.sessions)
         yield
 
 
 def _record(settings: Settings, plan: Plan) -> None:
     """Keep what this run was told and decided."""
     from bids_gan.bids.description import write_description
-    from bids_gan.bids.outputs import write_text
+    from bids_gan.bids.outputs import write_text, write_whole
     from bids_gan.bids.plan import format_plan
 
     write_description(settings)
     settings.log_dir.mkdir()
-    settings.to_toml(settings.log_dir / "bids-gan.toml")
+    write_whole(settings.log_dir / "bids-gan.toml", settings.to_toml)
     write_text(settings.log_dir / "plan.txt", format_plan(plan) + "\n")
 
 
@@ -248,21 +277,31 @@ def _conclude(failures: list[Failure], plan: Plan, settings: Settings, seconds: 
             print(f"  report: {report}")
     if not failures:
         return
+    text = f"not everything was finished:\n{_listed(failures)}"
+    if not (settings.work_dir / lock.NAME).exists():
+        text += (
+            f"\n--work-dir {settings.work_dir} was removed while the run was at work: whoever had "
+            "begun failed. The same command processes them again."
+        )
+    kinds = {failure.kind for failure in failures}
+    if ResourceError in kinds:
+        raise ResourceError(
+            f"{text}\nMemory, disk space or the device did not suffice: give more of it, or fewer "
+            "processes at once (--nprocs, --mem-mb), or --device cpu; disks: "
+            f"{free_space(settings.written_folders)}. The same command goes on from here."
+        )
+    # with nobody finished, the common reason says more than that processing failed
+    raise (kinds.pop() if not done and len(kinds) == 1 else ProcessingError)(text)
+
+
+def _listed(failures: list[Failure]) -> str:
+    """Who is not finished, why, and where more is told of it."""
     lines = []
     for failure in failures:
         lines.append(f"  {failure.label}: {failure.reason}")
         if failure.crash_file is not None:
             lines.append(f"    details: {failure.crash_file}")
-    text = "not everything was finished:\n" + "\n".join(lines)
-    kinds = {failure.kind for failure in failures}
-    if ResourceError in kinds:
-        raise ResourceError(
-            f"{text}\nMemory, disk space or the device did not suffice: give more of it, or fewer "
-            "processes at once (--nprocs, --mem-mb), or --device cpu. The same command goes on "
-            "from here."
-        )
-    # with nobody finished, the common reason says more than that processing failed
-    raise (kinds.pop() if not done and len(kinds) == 1 else ProcessingError)(text)
+    return "\n".join(lines)
 
 
 @contextmanager

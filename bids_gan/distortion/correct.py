@@ -214,14 +214,14 @@ def align(images: RunImages, settings: EstimatorSettings | None = None) -> np.nd
     return _best_fit(measured, mask, guides, anatomy, settings)[1].dwi_to_t1w
 
 
-def agreement_gain(
+def agreement(
     images: RunImages,
     hz: np.ndarray,
     dwi_to_t1w: np.ndarray,
     pe_direction: str,
     readout_time: float,
 ) -> dict[str, float]:
-    """How much better the images agree with the T1w under a field that was not fitted to them.
+    """How well the images agree with the T1w before and after a field that was not fitted to them.
 
     Parameters
     ----------
@@ -236,13 +236,19 @@ def agreement_gain(
     Returns
     -------
     dict
-        ``"b0"`` and ``"fa"``: difference of the mean local correlation, positive is better.
+        ``<image>_before``, ``_after`` (mean local correlation of ``b0`` with the anatomy and of
+        ``fa`` with the synthetic FA) and ``_gain``, the difference; positive is better.
     """
     axis, _ = pe_axis_sign(pe_direction)
     mm = hz_to_voxels(hz, pe_direction, readout_time) * voxel_sizes(images.b0.affine)[axis]
     scene = (images.measured(pe_direction, readout_time), images.guides()[0], dwi_to_t1w)
     before, after = similarity(*scene, np.zeros_like(mm)), similarity(*scene, mm)
-    return {name: after[name] - before[name] for name in after}
+    numbers = {}
+    for name in ("b0", "fa"):
+        numbers[f"{name}_before"] = before[name]
+        numbers[f"{name}_after"] = after[name]
+        numbers[f"{name}_gain"] = after[name] - before[name]
+    return numbers
 
 
 def _best_fit(

@@ -9,7 +9,7 @@ import numpy as np
 
 from bids_gan.diffusion.multimodal import mutual_information_rigid
 from bids_gan.distortion.coregister import Brain, moved
-from bids_gan.distortion.correct import RunImages, agreement_gain, align
+from bids_gan.distortion.correct import RunImages, agreement, align
 from bids_gan.distortion.guides import correct_bias
 from bids_gan.distortion.measurement import Field, Measurement, clean_field
 from bids_gan.distortion.opposite import STEEP_SHARE
@@ -153,13 +153,12 @@ def _numbers(
     centre = nib.affines.apply_affine(images.b0.affine, np.argwhere(inside).mean(axis=0))
     degrees, mm = moved(to_field, centre)
     known = field.known_on_grid(images.b0, to_field)
-    gain = agreement_gain(images, hz, pull, pe_direction, readout_time)
+    found = agreement(images, hz, pull, pe_direction, readout_time)
     return {
         "measured_share": float(known[inside].mean()),
         "measured_rotation_deg": degrees,
         "measured_translation_mm": mm,
-        "measured_b0_gain": gain["b0"],
-        "measured_fa_gain": gain["fa"],
+        **{f"measured_{name}": value for name, value in found.items()},
         **field_numbers(shift, images.b0.affine, axis, inside),
     }
 

@@ -92,12 +92,8 @@ class Synthesise(SimpleInterface):
         from bids_gan.gan.inference import choose_precision
         from bids_gan.models.registry import load_model, read_card
         from bids_gan.synthesis.device import choose_device
-        from bids_gan.synthesis.generate import (
-            appearance,
-            out_of_distribution,
-            provenance,
-            synthesise,
-        )
+        from bids_gan.synthesis.familiarity import out_of_distribution
+        from bids_gan.synthesis.generate import appearance, provenance, synthesise
 
         folder = Path(runtime.cwd)
         anatomy = load_anatomy(Path(self.inputs.anatomy))
@@ -124,6 +120,7 @@ class Synthesise(SimpleInterface):
         record = {
             **provenance(card, device, precision),
             "Appearance": features,
+            "RangeSeen": seen,
             "OutOfDistribution": out_of_distribution(features, seen) if seen else None,
         }
         (folder / "record.json").write_text(json.dumps(record))

@@ -16,6 +16,9 @@ from nipype.interfaces.base import (
     traits,
 )
 
+#: what an earlier run with other options may have drawn, and no step of this one
+FIGURES_OF_A_RUN = ("fieldmap", "displacement", "fielddifference")
+
 
 class _SavedOutput(TraitedSpec):
     saved = traits.List(traits.Str, desc="files written")
@@ -48,10 +51,14 @@ class _Save(SimpleInterface):
         written = write_output(key, entities, content, self.inputs.settings, **names)
         self._results["saved"].append(str(written))
 
-    def _figures(self, key, entities, suffix):
-        if isdefined(self.inputs.figures):
-            for what, path in self.inputs.figures.items():
-                self._plain(key, entities, Path(path), what=what, suffix=suffix)
+    def _figures(self, key, entities, suffix, possible=()):
+        from bids_gan.bids.outputs import remove_output
+
+        drawn = self.inputs.figures if isdefined(self.inputs.figures) else {}
+        for what, path in drawn.items():
+            self._plain(key, entities, Path(path), what=what, suffix=suffix)
+        for what in set(possible) - set(drawn):
+            remove_output(key, entities, self.inputs.settings, what=what, suffix=suffix)
 
     def _model(self) -> dict:
         return json.loads(Path(self.inputs.record).read_text())
@@ -118,6 +125,7 @@ class _SaveRunInput(_SaveInput):
     brain_mask = File(exists=True, mandatory=True)
     synth_fa = File(exists=True, mandatory=True)
     field = File(exists=True, mandatory=True)
+    field_std = File(exists=True, desc="its standard deviation, if known")
     orig_to_dwi = File(exists=True, mandatory=True)
     xfm = File(exists=True, mandatory=True)
     quality = File(exists=True, mandatory=True)
@@ -149,15 +157,32 @@ class SaveRun(_Save):
         self._image("brain_mask_dwi", entities, inputs.brain_mask, both)
         self._image("synth_fa_dwi", entities, inputs.synth_fa, both, **model)
         self._plain("dwi_to_t1w", entities, Path(inputs.xfm))
+        self._forget_other_routes(entities)
         if run.route != "none":
             self._field(entities, both, accepted, quality, model)
         check = self._check(entities, both) if run.correction.check else {}
         self._plain("bval", entities, Path(inputs.bval))
         self._plain("bvec", entities, Path(inputs.bvec))
-        self._figures("figure_run", entities, "dwi")
+        self._figures("figure_run", entities, "dwi", FIGURES_OF_A_RUN)
         # last: its sidecar is what reports and a second run take as proof of a finished run
         self._image("dwi", entities, inputs.dwi, sources, **self._numbers(quality, model), **check)
         return runtime
+
+    def _forget_other_routes(self, entities):
+        """Remove the fields that an earlier run found in another way: they say what is not so."""
+        from bids_gan.bids.outputs import FIELD_FROM, remove_output
+
+        correction = self.inputs.run.correction
+        check = correction.check.name if correction.check else None
+        for key, route in (
+            ("fieldmap", correction.name),
+            ("fieldmap_rejected", correction.name),
+            ("fieldmap_std", correction.name),
+            ("magnitude", correction.name),
+            ("fieldmap_check", check),
+        ):
+            for other in set(FIELD_FROM) - {route}:
+                remove_output(key, entities, self.inputs.settings, route=other)
 
     def _field(self, entities, sources, accepted, quality, model):
         from bids_gan.bids.outputs import FIELD_FROM
@@ -183,6 +208,8 @@ class SaveRun(_Save):
             **made_by,
         )
         self._image("magnitude", entities, inputs.dwiref, sources, route, B0FieldIdentifier=name)
+        if isdefined(inputs.field_std):
+            self._image("fieldmap_std", entities, inputs.field_std, sources, route, **made_by)
         # gzip: the name ends in .nii.gz
         self._plain("orig_to_dwi", entities, nib.load(inputs.orig_to_dwi))
 
@@ -238,24 +265,37 @@ class SaveViewer(_Save):
         return runtime
 
 
+#: names of the figure of a difference
+_DIFFERENCE = {"what": "fielddifference", "suffix": "dwi"}
+
+
 class SaveFieldDifferences(_Save):
-    """Figures of the differences between the fields of the runs of a session."""
+    """Figures and numbers of the differences between the fields of the runs of a session."""
 
     input_spec = _ShowSavedInput
 
     def _run_interface(self, runtime):
-        from bids_gan.bids.outputs import output_path
+        from bids_gan.bids.outputs import remove_output
         from bids_gan.reports.comparison import compare_fields
-        from bids_gan.reports.figures import plot_field
 
-        out, session = self.inputs.settings.output_dir, self.inputs.session
+        settings, session = self.inputs.settings, self.inputs.session
         self._results["saved"] = []
         for run in session.dwi:
-            if found := compare_fields(out, session, run):
-                background = nib.load(out / output_path("dwiref", run.entities))
-                path = Path(runtime.cwd) / f"{run.label}.svg"
-                name = f"field minus that of {found.other}"
-                plot_field(found.hz, background, found.mask, found.mm_per_hz, path, name=name)
-                names = {"what": "fielddifference", "suffix": "dwi"}
-                self._plain("figure_run", run.entities, path, **names)
+            if found := compare_fields(settings.output_dir, session, run):
+                self._difference(run, found, Path(runtime.cwd) / f"{run.label}.svg")
+            else:  # of an earlier run
+                remove_output("field_difference", run.entities, settings)
+                remove_output("figure_run", run.entities, settings, **_DIFFERENCE)
         return runtime
+
+    def _difference(self, run, found, path):
+        from bids_gan.bids.outputs import output_path
+        from bids_gan.reports.figures import plot_field
+
+        background = nib.load(
+            self.inputs.settings.output_dir / output_path("dwiref", run.entities)
+        )
+        name = f"field minus that of {found.other}"
+        plot_field(found.hz, background, found.mask, found.mm_per_hz, path, name=name)
+        self._plain("figure_run", run.entities, path, **_DIFFERENCE)
+        self._plain("field_difference", run.entities, found.record)

@@ -72,6 +72,7 @@ class _EstimateCorrectionInput(BaseInterfaceInputSpec):
 
 class _EstimateCorrectionOutput(TraitedSpec):
     field = File(desc="field map in Hz, on the diffusion grid")
+    field_std = File(desc="its standard deviation in Hz, where the route has one")
     dwi_to_t1w = File(desc="rigid pull matrix (text)")
     quality = File(desc="JSON: accepted, reasons, numbers")
 
@@ -137,7 +138,18 @@ class EstimateCorrection(SimpleInterface):
             "rigid_translation_mm": found.moved_mm,
         }
         estimate = correction.estimate
+        self._results["field_std"] = self._spread(correction)
         return estimate.hz, estimate.dwi_to_t1w, {**correction.quality, **moved}
+
+    def _spread(self, correction) -> str:
+        from bids_gan.distortion.uncertainty import standard_deviation
+        from bids_gan.distortion.units import mm_per_hz
+
+        affine = nib.load(self.inputs.reference).affine
+        estimate, spread = correction.estimate, correction.quality["displacement_spread_mm"]
+        mm = standard_deviation(estimate.displacement_mm, estimate.mask, affine, spread)
+        scale = abs(mm_per_hz(affine, self.inputs.pe_direction, self.inputs.readout_time))
+        return _save(Path.cwd() / "field_std.nii", mm / scale, affine)
 
     def _from_measurement(self, images):
         found = self._measured(images)
@@ -240,7 +252,6 @@ class _ApplyCorrectionOutput(TraitedSpec):
     s0 = File(desc="b=0 signal of the tensor fit")
     dwiref = File(desc="b=0 reference, corrected")
     brain_mask = File(desc="T1w brain mask on the diffusion grid")
-    white = File(desc="T1w white-matter probability on the diffusion grid")
     synth_fa = File(desc="synthetic FA on the diffusion grid")
     fa_t1w = File(desc="FA on the grid of the T1w")
     orig_to_dwi = File(desc="ITK displacement field, mm")
@@ -290,7 +301,6 @@ class ApplyCorrection(SimpleInterface):
             "s0": (maps.s0, affine),
             "dwiref": (b0_reference(corrected, turned).dataobj, affine),
             "brain_mask": (mask.astype(np.uint8), affine),
-            "white": (from_t1w(anatomy.white, anatomy.affine), affine),
             "synth_fa": (from_t1w(synthetic.dataobj, synthetic.affine) * mask, affine),
             "fa_t1w": (
                 resample(

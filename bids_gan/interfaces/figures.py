@@ -12,6 +12,7 @@ from nipype.interfaces.base import (
     File,
     SimpleInterface,
     TraitedSpec,
+    isdefined,
     traits,
 )
 
@@ -77,10 +78,11 @@ class _DrawRunInput(BaseInterfaceInputSpec):
     color = File(exists=True, mandatory=True, desc="colours of FA after")
     bval = File(exists=True, mandatory=True)
     bvec = File(exists=True, mandatory=True)
-    white = File(exists=True, mandatory=True, desc="white-matter probability of the T1w")
+    synth_fa = File(exists=True, mandatory=True, desc="synthetic FA on the diffusion grid")
     brain_mask = File(exists=True, mandatory=True)
     motion = File(exists=True, mandatory=True, desc="see PrepareDiffusion")
     field = File(exists=True, mandatory=True, desc="field map in Hz, applied or withdrawn")
+    field_std = File(exists=True, desc="standard deviation of the field in Hz, if known")
     quality = File(exists=True, mandatory=True, desc="JSON: numbers of the quality gate")
     route = traits.Str(mandatory=True, desc="how the run was corrected; none draws no field")
     pe_direction = traits.Either(None, traits.Str)
@@ -95,43 +97,47 @@ class DrawRun(SimpleInterface):
 
     def _run_interface(self, runtime):
         from bids_gan.diffusion.gradients import load_gradients, world_directions
-        from bids_gan.reports.figures import (
-            FA_LIMITS,
-            plot_before_after,
-            plot_gradients,
-            plot_motion,
-        )
+        from bids_gan.reports.figures import plot_gradients, plot_motion
 
         folder, inputs = Path(runtime.cwd), self.inputs
-        mask, white = nib.load(inputs.brain_mask), nib.load(inputs.white)
+        mask = nib.load(inputs.brain_mask)
         with np.load(inputs.motion) as motion:
             matrices, fd = motion["matrices"], motion["fd"]
         gradients = load_gradients(Path(inputs.bval), Path(inputs.bvec), len(matrices))
         directions = world_directions(gradients, mask.affine)
+        quality = json.loads(Path(inputs.quality).read_text())
         figures = {
             "motion": plot_motion(matrices, fd, folder / "motion.svg", centre=_middle(mask)),
             "gradients": plot_gradients(gradients.bvals, directions, folder / "gradients.svg"),
+            **self._before_after(folder, mask, _states(inputs.route, quality)),
         }
         if inputs.route != "none":
-            for what, before, after, limits in (
-                ("sdcb0", inputs.reference, inputs.dwiref, None),
-                ("sdcFA", inputs.fa_uncorrected, inputs.fa, FA_LIMITS),
-                ("sdccolour", inputs.color_uncorrected, inputs.color, None),
-            ):
-                figures[what] = plot_before_after(
-                    nib.load(before),
-                    nib.load(after),
-                    white,
-                    mask,
-                    folder / f"{what}.svg",
-                    name="colour FA" if what == "sdccolour" else what.removeprefix("sdc"),
-                    limits=limits,
-                )
-            figures |= self._field(folder, mask)
+            figures |= self._field(folder, mask, quality)
         self._results["figures"] = {what: str(path) for what, path in figures.items()}
         return runtime
 
-    def _field(self, folder: Path, mask) -> dict[str, Path]:
+    def _before_after(self, folder: Path, mask, states: tuple[str, str]) -> dict[str, Path]:
+        from bids_gan.reports.figures import FA_LIMITS, plot_before_after
+
+        inputs = self.inputs
+        return {
+            f"sdc{what}": plot_before_after(
+                nib.load(before),
+                nib.load(after),
+                nib.load(inputs.synth_fa),
+                mask,
+                folder / f"sdc{what}.svg",
+                names=tuple(f"{name} {state}" for state in states),
+                limits=limits,
+            )
+            for what, name, before, after, limits in (
+                ("b0", "b0", inputs.reference, inputs.dwiref, None),
+                ("FA", "FA", inputs.fa_uncorrected, inputs.fa, FA_LIMITS),
+                ("colour", "colour FA", inputs.color_uncorrected, inputs.color, None),
+            )
+        }
+
+    def _field(self, folder: Path, mask, quality: dict) -> dict[str, Path]:
         from bids_gan.distortion.units import mm_per_hz
         from bids_gan.reports.figures import plot_displacement, plot_field
 
@@ -140,12 +146,22 @@ class DrawRun(SimpleInterface):
         scale = mm_per_hz(field.affine, inputs.pe_direction, inputs.readout_time)
         shift = nib.Nifti1Image(np.asarray(field.dataobj) * scale, field.affine)
         background = nib.load(inputs.dwiref)
-        error = json.loads(Path(inputs.quality).read_text()).get("displacement_spread_mm")
-        path = folder / "field.svg"
+        about = {
+            "name": "field" if quality.get("accepted") else "field that was withdrawn",
+            "std_hz": nib.load(inputs.field_std) if isdefined(inputs.field_std) else None,
+        }
         return {
-            "fieldmap": plot_field(field, background, mask, scale, path, error_mm=error),
+            "fieldmap": plot_field(field, background, mask, scale, folder / "field.svg", **about),
             "displacement": plot_displacement(shift, mask, folder / "displacement.svg"),
         }
+
+
+def _states(route: str, quality: dict) -> tuple[str, str]:
+    """What the images before and after are called."""
+    if quality.get("accepted") is True:
+        return "before correction", "after correction"
+    why = "distortion not corrected" if route == "none" else "correction of distortion withdrawn"
+    return "as recorded", f"after correction of head motion alone ({why})"
 
 
 def _middle(mask) -> tuple[float, float, float]:

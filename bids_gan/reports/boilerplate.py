@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,11 @@ from bids_gan.text import read_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bids_gan.bids.plan import Plan, SessionPlan
+    from bids_gan.bids.plan import DiffusionRun, Plan, SessionPlan
     from bids_gan.settings import Settings
+
+    #: a run whose result exists
+    Finished = tuple[DiffusionRun, Outcome]
 
 PACKAGES = (
     "torch", "antspyx", "dipy", "nilearn", "nibabel", "numpy", "scipy", "scikit-image", "nipype",
@@ -63,18 +67,22 @@ def methods_text(settings: Settings, sessions: tuple[SessionPlan, ...]) -> str:
     sessions : tuple of SessionPlan
         What the text speaks of: all sessions of a run, or those of one person.
     """
-    models = {s.label: read_model(settings.output_dir, s) for s in sessions}
-    done = [s for s in sessions if models[s.label]]
-    outcomes = [read_outcome(settings.output_dir, run) for s in sessions for run in s.dwi]
-    paragraphs = [_introduction(), _anatomy(done), _synthesis([models[s.label] for s in done])]
-    paragraphs += [_diffusion(outcomes), _distortion(sessions, outcomes)]
-    paragraphs += [_unfinished(outcomes), _software()]
+    made = {
+        target: {s.label: m for s in sessions if (m := read_model(settings.output_dir, s, target))}
+        for target in settings.synthesised
+    }
+    done = [s for s in sessions if any(s.label in models for models in made.values())]
+    runs = [(r, read_outcome(settings.output_dir, r)) for s in sessions for r in s.dwi]
+    finished = [(run, outcome) for run, outcome in runs if outcome.finished]
+    paragraphs = [_introduction(), _anatomy(done), *_synthesis(made, finished)]
+    paragraphs += [_diffusion(finished), _distortion(finished)]
+    paragraphs += [_unfinished(len(runs) - len(finished)), _software()]
     return "\n\n".join(text for text in paragraphs if text)
 
 
-def read_model(output_dir: Path, session: SessionPlan) -> dict[str, Any] | None:
-    """What the sidecar of a session's synthetic FA says of the generator; None without one."""
-    return read_json(sidecar_of(output_dir, "synth_fa", session.entities))
+def read_model(output_dir: Path, session: SessionPlan, target: str) -> dict[str, Any] | None:
+    """What the sidecar of a synthetic image says of its generator; None without one."""
+    return read_json(sidecar_of(output_dir, f"synth_{target.lower()}", session.entities))
 
 
 def software_versions() -> dict[str, str]:
@@ -113,22 +121,86 @@ def _anatomy(sessions: list[SessionPlan]) -> str:
     )
 
 
-def _synthesis(models: list[dict[str, Any]]) -> str:
-    if not models:
-        return ""
-    names = sorted({model_name(model) for model in models})
+#: contrast -> what is predicted
+_CONTRASTS = {
+    "FA": "a map of fractional anisotropy (FA)",
+    "T2w": "a T2-weighted image",
+    "FDG": "a map of the uptake of fluorodeoxyglucose (FDG PET)",
+    "CT": "a computed tomogram (CT) in Hounsfield units",
+}
+
+
+def _synthesis(made: dict[str, dict[str, dict[str, Any]]], finished: list[Finished]) -> list[str]:
+    """Paragraphs on what was made: the heading, one for each contrast, what they are good for.
+
+    Parameters
+    ----------
+    made : dict
+        Contrast -> session -> sidecar.
+    finished : list of Finished
+    """
+    if not any(made.values()):
+        return []
+    caution = "Synthetic images are predictions and not measurements; none is for diagnosis."
+    contrasts = [
+        _contrast(target, list(models.values())) for target, models in made.items() if models
+    ]
+    return ["### Synthetic images", *contrasts, f"{caution} {_served(finished)}".rstrip()]
+
+
+def _contrast(target: str, models: list[dict[str, Any]]) -> str:
+    proposed = ", as proposed by Gu and colleagues [@gu2019synthesis]," if target == "FA" else ""
+    names, networks, learnt = (
+        sorted({each(model) for model in models}) for each in (model_name, _network, _learnt_from)
+    )
     return (
-        "### Synthetic fractional anisotropy\n\n"
-        "A map of fractional anisotropy (FA) with the geometry of the T1-weighted image was "
-        "predicted from it, as proposed by Gu and colleagues [@gu2019synthesis], by a 3D "
-        "convolutional network in the manner of the U-Net [@cicek2016unet] run with PyTorch "
-        f"[@paszke2019pytorch] (generator: {', '.join(names)}). The map is a prediction and "
-        "served as the target of distortion correction only; it is not a measurement."
+        f"For {_count(len(models), 'T1w')}, {_CONTRASTS[target]} with the geometry of the "
+        f"T1-weighted image was predicted from it{proposed} by {' or '.join(networks)} run with "
+        f"PyTorch [@paszke2019pytorch] (generator: {', '.join(names)}). {' '.join(learnt)}"
     )
 
 
-def _diffusion(outcomes: list[Outcome]) -> str:
-    if not any(outcome.finished for outcome in outcomes):
+def _network(model: dict[str, Any]) -> str:
+    """The kind of network, as far as the sidecar tells."""
+    kind, dimensions = model.get("Network"), model.get("NetworkDimensions")
+    article = f"a {dimensions}D" if dimensions else "a"
+    if kind and "unet" in kind:
+        return f"{article} convolutional network in the manner of the U-Net [@cicek2016unet]"
+    return f"{article} neural network" + (f" of kind {kind}" if kind else "")
+
+
+def _learnt_from(model: dict[str, Any]) -> str:
+    """Sentence on the images that the generator was trained to make."""
+    targets = model.get("Targets")
+    if not targets:
+        return "What images it was trained to make is not recorded."
+    return f"Its card says of the images that it was trained to make: “{targets}”."
+
+
+def _served(finished: list[Finished]) -> str:
+    """What the synthetic FA was used for."""
+    routes = Counter(run.route for run, _ in finished)
+    sentences = []
+    if finished:
+        sentences.append(
+            "The synthetic FA and the T1-weighted image together guided the rigid alignment of "
+            f"{_count(len(finished), 'diffusion run')}."
+        )
+    if routes["synth"]:
+        sentences.append(
+            "The synthetic FA served as the target from which the distortion of "
+            f"{_count(routes['synth'], 'diffusion run')} was estimated."
+        )
+    if routes["measured"]:
+        sentences.append(
+            "Agreement with it was one of the criteria by which the measured field was judged for "
+            f"{_count(routes['measured'], 'diffusion run')}."
+        )
+    return " ".join(sentences)
+
+
+def _diffusion(finished: list[Finished]) -> str:
+    if not finished:
         return ""
     return (
         "### Diffusion images\n\n"
@@ -143,12 +215,12 @@ def _diffusion(outcomes: list[Outcome]) -> str:
 #: route of a diffusion run -> how its field was estimated
 _ROUTES = {
     "measured": (
-        "With a field map that was measured in the same session (phase being unwrapped "
-        "[@herraez2002unwrapping] as implemented in scikit-image [@vanderwalt2014skimage]), "
-        "susceptibility distortion was computed as a displacement along the phase-encoding axis "
-        "through the total readout time. The field was taken inside the brain, smoothed with "
-        "weights by the magnitude of the gradient echo, continued beyond the brain, and moved "
-        "with the head."
+        "With a field map that was measured in the same session (phase, where given, being "
+        "unwrapped [@herraez2002unwrapping] as implemented in scikit-image "
+        "[@vanderwalt2014skimage]), susceptibility distortion was computed as a displacement "
+        "along the phase-encoding axis through the total readout time. The field was taken inside "
+        "the brain, smoothed with weights by the magnitude of the gradient echo, continued beyond "
+        "the brain, and moved with the head."
     ),
     "reverse-pe": (
         "With an image of opposite phase encoding, susceptibility distortion was estimated as a "
@@ -165,16 +237,25 @@ _ROUTES = {
 }
 
 
-def _distortion(sessions: tuple[SessionPlan, ...], outcomes: list[Outcome]) -> str:
-    finished = [o for o in outcomes if o.finished]
+#: route of a field for comparison -> where it is from
+_CHECKS = {
+    "measured": (
+        "a field map that was measured in the same session (phase, where given, being unwrapped "
+        "[@herraez2002unwrapping])"
+    ),
+    "reverse-pe": "an image of opposite phase encoding [@andersson2003distortion]",
+}
+
+
+def _distortion(finished: list[Finished]) -> str:
     if not finished:
         return ""
-    corrected = sum(o.corrected for o in finished)
-    withdrawn = sum(o.withdrawn for o in finished)
+    outcomes = [outcome for _, outcome in finished]
+    corrected = sum(o.corrected for o in outcomes)
+    withdrawn = sum(o.withdrawn for o in outcomes)
     untouched = len(finished) - corrected - withdrawn
-    sentences = []
-    routes = {r.route for s in sessions for r in s.dwi}
-    sentences += [text for route, text in _ROUTES.items() if route in routes]
+    routes = {run.route for run, _ in finished}
+    sentences = [text for route, text in _ROUTES.items() if route in routes]
     if corrected:
         sentences.append(
             f"The correction was kept for {_count(corrected, 'diffusion run')}: motion and "
@@ -187,18 +268,33 @@ def _distortion(sessions: tuple[SessionPlan, ...], outcomes: list[Outcome]) -> s
             "the quality gate; only head motion was corrected there."
         )
     if untouched:
-        reasons = sorted(
-            {r.reason.rstrip(".") for s in sessions for r in s.dwi if r.route == "none"}
-        )
+        reasons = sorted({r.reason.rstrip(".") for r, _ in finished if r.route == "none"})
         because = f" ({'; '.join(reasons)})" if reasons else ""
         sentences.append(
             f"No distortion correction was made for {_count(untouched, 'diffusion run')}{because}."
         )
+    sentences += _checks(outcomes)
     return "### Susceptibility distortion\n\n" + " ".join(sentences)
 
 
-def _unfinished(outcomes: list[Outcome]) -> str:
-    missing = sum(not o.finished for o in outcomes)
+def _checks(outcomes: list[Outcome]) -> list[str]:
+    """Sentences on the fields that were computed for comparison."""
+    sentences = []
+    for route, origin in _CHECKS.items():
+        checks = [o.check for o in outcomes if o.check.get("Route") == route]
+        if not checks:
+            continue
+        text = (
+            f"For {_count(len(checks), 'diffusion run')}, a field was also computed from "
+            f"{origin}; it was for comparison only and corrected nothing."
+        )
+        if doubtful := sum(check.get("accepted") is not True for check in checks):
+            text += f" It was not believable, and not compared, for {doubtful} of them."
+        sentences.append(text)
+    return sentences
+
+
+def _unfinished(missing: int) -> str:
     if not missing:
         return ""
     return f"No result existed for {_count(missing, 'diffusion run')} when this text was written."

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
@@ -49,11 +49,14 @@ class FieldDifference:
     mask: nib.Nifti1Image
 
     @property
-    def numbers(self) -> dict[str, float]:
-        """Median and 95th percentile in the brain of the absolute difference (mm)."""
+    def record(self) -> dict[str, Any]:
+        """What is kept of it: ``other``, and of the absolute difference in the brain (mm) the
+        median and the 95th percentile.
+        """
         inside = np.asanyarray(self.mask.dataobj) > 0
         mm = np.abs(np.asanyarray(self.hz.dataobj)[inside] * self.mm_per_hz)
         return {
+            "other": self.other,
             "field_difference_median_mm": float(np.median(mm)),
             "field_difference_p95_mm": float(np.percentile(mm, 95)),
         }
@@ -91,6 +94,11 @@ def compare_fields(
         mm_per_hz(field.affine, run.pe_direction, run.readout_time),
         nib.load(output_dir / output_path("brain_mask_dwi", run.entities)),
     )
+
+
+def read_difference(output_dir: Path, run: DiffusionRun) -> dict[str, Any]:
+    """The kept record (`FieldDifference.record`) of a run; empty where it was not compared."""
+    return read_json(output_dir / output_path("field_difference", run.entities)) or {}
 
 
 def why_unchecked(output_dir: Path, run: DiffusionRun) -> str:

@@ -36,6 +36,8 @@ SHELL_WIDTH = 100
 FIELD_COLOURS = "PuOr_r"
 FIELD_OPACITY = 0.75
 FA_LIMITS = (0.0, 0.8)
+#: about the edge of white matter; as low as it is, since synthetic FA is blurred
+OUTLINED_FA = 0.25
 #: target -> ends of the colour map; the others get a robust window
 TARGET_LIMITS = {"FA": FA_LIMITS, "CT": (-200.0, 1500.0)}
 
@@ -131,13 +133,12 @@ def plot_synthesis(
 def plot_before_after(
     before: nib.Nifti1Image,
     after: nib.Nifti1Image,
-    white_matter: nib.Nifti1Image,
+    synth_fa: nib.Nifti1Image,
     brain_mask: nib.Nifti1Image,
     out_file: str | os.PathLike,
     *,
-    name: str,
+    names: tuple[str, str],
     limits: tuple[float, float] | None = None,
-    contour_name: str = "white matter of the T1w",
 ) -> Path:
     """Flicker figure: pointer or focus on it leads from the image before to the one after.
 
@@ -145,35 +146,34 @@ def plot_before_after(
     ----------
     before, after : 3D image, or 4D image of three colours between 0 and 1
         The same slices and the same grey-value window are used for both.
-    white_matter : 3D image
-        Undistorted white matter, mask or probability, outlined at 0.5 in both.
+    synth_fa : 3D image
+        Synthetic FA, undistorted: its white matter is outlined in both, at `OUTLINED_FA`.
     brain_mask : 3D image
     out_file : path
-    name : str
-        What is shown, for instance ``b0``.
+    names : tuple of str
+        What each of them shows.
     limits : tuple of float, optional
         Ends of the grey scale; a robust window of both images when omitted.
-    contour_name : str
-        Text of the legend.
     """
     canvas = make_canvas(brain_mask)
     inside = canvas.read(brain_mask) > 0.5
     colour = "white" if before.ndim == 4 else WHITE_MATTER_COLOUR
-    contours = ((canvas.read(white_matter), colour),)
-    images = {"before": _read(canvas, before), "after": _read(canvas, after)}
+    # contours are drawn at one half
+    contours = ((canvas.read(synth_fa) * (0.5 / OUTLINED_FA), colour),)
+    images = [_read(canvas, image) for image in (before, after)]
     if before.ndim == 4:
         limits = (0.0, 1.0)  # colours stand for themselves
     if limits is None:
-        windows = [window(data, inside) for data in images.values()]
+        windows = [window(data, inside) for data in images]
         limits = (min(w[0] for w in windows), max(w[1] for w in windows))
-    views = {}
-    for state, data in images.items():
+    views = []
+    for name, data in zip(names, images, strict=True):
         rows = [Row(data, axis, limits=limits, contours=contours) for axis in PLANES]
-        rows[0] = Row(data, PLANES[0], f"{name} {state} correction", "gray", limits, contours)
+        rows[0] = Row(data, PLANES[0], name, "gray", limits, contours)
         fig = draw_rows(rows, canvas, footer_in=0.3)
-        add_legend(fig, [(contour_name, colour)])
-        views[state] = to_svg(fig)
-    return _save(flicker(views["before"], views["after"]), out_file)
+        add_legend(fig, [(f"synthetic FA of {OUTLINED_FA}", colour)])
+        views.append(to_svg(fig))
+    return _save(flicker(*views), out_file)
 
 
 def _read(canvas: Canvas, img: nib.Nifti1Image) -> np.ndarray:
@@ -191,7 +191,7 @@ def plot_field(
     out_file: str | os.PathLike,
     *,
     name: str = "field",
-    error_mm: float | None = None,
+    std_hz: nib.Nifti1Image | None = None,
 ) -> Path:
     """Field map over the b0 reference, with a scale in Hz and one in mm.
 
@@ -208,8 +208,9 @@ def plot_field(
     out_file : path
     name : str
         Text at the scale in Hz.
-    error_mm : float, optional
-        Error to be expected of the displacement, stated at the foot in both units.
+    std_hz : 3D image, optional
+        Standard deviation of the field (Hz), drawn below it as one of the displacement; its root
+        mean square in the brain is stated at the foot in both units.
     """
     from matplotlib import colormaps
     from matplotlib.colors import Normalize
@@ -223,13 +224,25 @@ def plot_field(
     colours = colormaps[FIELD_COLOURS](Normalize(-reach, reach)(field))[..., :3]
     opacity = FIELD_OPACITY * inside[..., None]
     blended = (1 - opacity) * grey + opacity * colours
-    fig = draw_rows([Row(blended, axis) for axis in PLANES], canvas, footer_in=0.95)
+    rows, note = [Row(blended, axis) for axis in PLANES], ""
+    if std_hz is not None:
+        std = canvas.read(std_hz) * abs(mm_per_hz)
+        rows += _spread_rows(np.where(inside, std, np.nan))
+        mm = np.sqrt(np.mean(std[inside] ** 2))
+        note = f"expected error (whole brain): ± {mm / abs(mm_per_hz):.2g} Hz, ± {mm:.2g} mm"
+    fig = draw_rows(rows, canvas, footer_in=0.95)
     _draw_field_bar(fig, reach, mm_per_hz, name)
-    if error_mm is not None and mm_per_hz:
-        hz = error_mm / abs(mm_per_hz)
-        text = f"expected error (whole brain): ± {hz:.2g} Hz, ± {error_mm:.2g} mm"
-        fig.text(0.99, 0.02, text, color="white", fontsize=9, ha="right")
+    fig.text(0.99, 0.02, note, color="white", fontsize=9, ha="right")
     return _save(to_svg(fig), out_file)
+
+
+def _spread_rows(std_mm: np.ndarray) -> list[Row]:
+    name = "standard deviation of the displacement"
+    limits = (0.0, _round_up(float(np.nanpercentile(std_mm, 99))))
+    return [
+        Row(std_mm, axis, title=name, cmap="cividis", limits=limits, bar="SD (mm)")
+        for axis in PLANES
+    ]
 
 
 def _draw_field_bar(fig, reach: float, mm_per_hz: float, name: str) -> None:

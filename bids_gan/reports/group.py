@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_gan.bids.outputs import output_path, write_json, write_text
+from bids_gan.bids.outputs import output_path, outputs, write_json, write_text
 from bids_gan.reports.group_page import group_page
 from bids_gan.reports.numbers import (
     describe,
@@ -24,7 +24,7 @@ from bids_gan.text import read_json
 
 _PERSON = r"(?P<person>sub-[0-9A-Za-z+]+)(?:_(?P<session>ses-[0-9A-Za-z+]+))?"
 _RUN = re.compile(rf"(?P<run>{_PERSON}.*)_desc-preproc_dwi\.json")
-_SYNTHETIC = re.compile(rf"{_PERSON}_space-T1w_desc-synth_FA\.json")
+_DIFFERENCE = re.compile(rf"(?P<run>{_PERSON}.*)_desc-fielddifference_qc\.json")
 _FIRST_COLUMNS = {
     "participant_id": "Person",
     "session_id": "Session",
@@ -32,6 +32,8 @@ _FIRST_COLUMNS = {
     "accepted": "Whether the quality gate accepted the distortion correction; n/a where none was "
     "estimated",
     "reasons": "What the quality gate objected to",
+    "compared_with": "Where the other field comes from that the field of this run is compared "
+    "with; n/a where there is none",
     "outliers": f"Numbers of this run that lie more than {THRESHOLD} robust standard deviations "
     "(1.4826 times the median absolute deviation) from the median of all runs",
 }
@@ -46,8 +48,8 @@ def write_group(output_dir: str | Path) -> None:
     Parameters
     ----------
     output_dir : path
-        Folder with ``sub-*/[ses-*/]dwi/*_desc-preproc_dwi.json`` and
-        ``*_space-T1w_desc-synth_FA.json``.
+        Folder with ``sub-*/[ses-*/]dwi/*_desc-preproc_dwi.json``, what their fields were compared
+        with (``*_desc-fielddifference_qc.json``), and the sidecars of synthetic images.
     """
     output_dir = Path(output_dir)
     rows, unreadable = _collect(output_dir)
@@ -73,21 +75,51 @@ def _scores(name: str, rows: list[dict[str, Any]]) -> Iterator[tuple[int, float]
 
 def _collect(output_dir: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """One row for each diffusion run or session without one, and files that are no JSON."""
-    runs, bad_runs = _read(output_dir, "*_desc-preproc_dwi.json", _RUN)
-    synthetic, bad_synthetic = _read(output_dir, "*_space-T1w_desc-synth_FA.json", _SYNTHETIC)
-    anatomy = {
-        (name["person"], name["session"]): read_anatomy(sidecar) for name, sidecar in synthetic
-    }
+    runs, bad_runs = _read(output_dir, "dwi", "*_desc-preproc_dwi.json", _RUN)
+    compared, bad = _read(output_dir, "dwi", "*_desc-fielddifference_qc.json", _DIFFERENCE)
+    differences = {name["run"]: record for name, record in compared}
+    anatomy, bad_synthetic = _collect_anatomy(output_dir)
     rows = []
     for name, sidecar in runs:
         quality = sidecar.get("SDCQuality") or {}
-        verdict = {"accepted": quality.get("accepted"), "reasons": quality.get("reasons")}
+        difference = dict(differences.get(name["run"], {}))
+        words = {
+            "accepted": quality.get("accepted"),
+            "reasons": quality.get("reasons"),
+            "compared_with": difference.pop("other", None),
+        }
         numbers = anatomy.get((name["person"], name["session"]), {}) | read_numbers(sidecar)
-        rows.append(_row(name["person"], name["session"], name["run"]) | verdict | numbers)
+        who = _row(name["person"], name["session"], name["run"])
+        rows.append(who | words | numbers | difference)
     with_run = {(row["participant_id"], row["session_id"]) for row in rows}
     rows += [_row(*who) | numbers for who, numbers in anatomy.items() if who not in with_run]
     rows.sort(key=lambda row: [row[name] or "" for name in ("participant_id", "session_id")])
-    return rows, bad_runs + bad_synthetic
+    return rows, bad_runs + bad + bad_synthetic
+
+
+def _collect_anatomy(
+    output_dir: Path,
+) -> tuple[dict[tuple[str, str | None], dict[str, Any]], list[str]]:
+    """Person and session -> numbers about the T1w, and files that are no JSON."""
+    anatomy, unreadable = {}, []
+    for target, folder, ending in _synthetic_images():
+        known = re.compile(_PERSON + re.escape(ending))
+        found, bad = _read(output_dir, folder, f"*{ending}", known)
+        unreadable += bad
+        for name, sidecar in found:
+            numbers = anatomy.setdefault((name["person"], name["session"]), {})
+            numbers |= read_anatomy(sidecar, target)
+    return anatomy, unreadable
+
+
+def _synthetic_images() -> Iterator[tuple[str, str, str]]:
+    """Each contrast, the folder of its sidecar, and its name after the person and session."""
+    for key, spec in outputs().items():
+        target = spec.get("target", "")
+        if key == f"synth_{target.lower()}":
+            _, folder, name = spec["pattern"].split("/")
+            ending = name.removeprefix("{session}").removesuffix(".nii.gz")
+            yield target, folder, f"{ending}.json"
 
 
 def _row(person: str, session: str | None, run: str | None = None) -> dict[str, Any]:
@@ -95,11 +127,11 @@ def _row(person: str, session: str | None, run: str | None = None) -> dict[str, 
 
 
 def _read(
-    output_dir: Path, pattern: str, known: re.Pattern
+    output_dir: Path, folder: str, pattern: str, known: re.Pattern
 ) -> tuple[list[tuple[re.Match, dict[str, Any]]], list[str]]:
     """Names and contents of sidecars in the order of their paths, and those that are no JSON."""
     found, unreadable = [], []
-    for path in sorted(output_dir.glob(f"sub-*/**/dwi/sub-{pattern}")):
+    for path in sorted(output_dir.glob(f"sub-*/**/{folder}/sub-{pattern}")):
         sidecar, name = read_json(path), known.fullmatch(path.name)
         if sidecar is not None and name is not None:
             found.append((name, sidecar))

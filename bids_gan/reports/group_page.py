@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_gan.reports.numbers import describe, format_value
+from bids_gan.reports.numbers import describe, format_value, heading
 from bids_gan.reports.outliers import MIN_VALUES, THRESHOLD
 from bids_gan.reports.pages import render
 
@@ -49,7 +49,7 @@ def group_page(
         "group.html.jinja",
         rows=rows,
         columns=columns,
-        headings={name: _heading(name) for name in columns},
+        headings={name: heading(name) for name in columns},
         strips=[_strip(name, rows, scores[name]) for name in scores if scores[name]],
         scores=scores,
         size=(_WIDTH, _HEIGHT),
@@ -61,11 +61,6 @@ def group_page(
         without=[person for person in reports if person not in people],
         unreadable=unreadable,
     )
-
-
-def _heading(name: str) -> str:
-    known = describe(name)
-    return known["LongName"] + (f" ({known['Units']})" if known["Units"] not in ("", "1") else "")
 
 
 def _strip(name: str, rows: list[dict[str, Any]], scores: dict[int, float]) -> dict[str, Any]:
@@ -84,7 +79,7 @@ def _strip(name: str, rows: list[dict[str, Any]], scores: dict[int, float]) -> d
     far = [abs(score) > THRESHOLD for score in scores.values()]
     points = zip(place(values).tolist(), heights.tolist(), scores, far, strict=True)
     return {
-        "heading": _heading(name),
+        "heading": heading(name),
         "description": describe(name)["Description"],
         "low": format_value(float(low)),
         "median": format_value(float(np.median(values))),

@@ -46,10 +46,15 @@ def read_numbers(sidecar: dict[str, Any]) -> dict[str, Any]:
     return {name: found[name] for name in sort_names(found)}
 
 
-def read_anatomy(sidecar: dict[str, Any]) -> dict[str, Any]:
-    """Numbers about the T1w, from the sidecar of the synthetic FA made from it."""
-    score = {"ood_score": sidecar.get("OutOfDistribution")}
-    return score | (sidecar.get("Appearance") or {})
+def read_anatomy(sidecar: dict[str, Any], target: str = "FA") -> dict[str, Any]:
+    """Numbers about the T1w, from the sidecar of a synthetic image made from it.
+
+    The T1w looks the same to every generator, so that only the score is of each `target`.
+    """
+    score = sidecar.get("OutOfDistribution")
+    if target != "FA":
+        return {f"ood_score_{target.lower()}": score}
+    return {"ood_score": score} | (sidecar.get("Appearance") or {})
 
 
 def sort_names(names) -> list[str]:
@@ -61,6 +66,12 @@ def sort_names(names) -> list[str]:
 def describe(name: str) -> dict[str, str]:
     """What is known of a number; its own name when nothing is."""
     return known_numbers().get(name, {"LongName": name, "Description": "", "Units": ""})
+
+
+def heading(name: str) -> str:
+    """What a number is called, with its unit."""
+    known = describe(name)
+    return known["LongName"] + (f" ({known['Units']})" if known["Units"] not in ("", "1") else "")
 
 
 def is_number(value: Any) -> bool:

@@ -25,7 +25,7 @@ FIELDS = {
     "synth": "a field estimated from the synthetic FA",
 }
 
-#: score (`bids_gan.synthesis.generate.out_of_distribution`) above which a result deserves distrust
+#: score (`bids_gan.synthesis.familiarity`) above which a result deserves distrust
 OUT_OF_DISTRIBUTION = 4.0
 
 
@@ -46,6 +46,9 @@ class Outcome:
         Whether the result exists.
     numbers : dict
         Quality numbers by name.
+    check : dict
+        What became of the other field, computed for comparison only: ``Route``, ``accepted``,
+        ``reasons``; empty where there is none.
     """
 
     state: str
@@ -54,6 +57,7 @@ class Outcome:
     withdrawn: bool = False
     finished: bool = True
     numbers: dict[str, Any] = field(default_factory=dict)
+    check: dict[str, Any] = field(default_factory=dict)
 
 
 def sidecar_of(output_dir: Path, key: str, entities: dict[str, Any]) -> Path:
@@ -81,28 +85,28 @@ def read_outcome(output_dir: Path, run: DiffusionRun) -> Outcome:
         return Outcome(
             "bad", "No result: processing failed or has not finished, see Errors.", finished=False
         )
-    numbers = read_numbers(sidecar)
+    known = {"numbers": read_numbers(sidecar), "check": sidecar.get("SDCCheck") or {}}
     if run.route == "none":
-        return Outcome("attention", f"Not corrected for distortion: {run.reason}", numbers=numbers)
+        return Outcome("attention", f"Not corrected for distortion: {run.reason}", **known)
     quality = sidecar.get("SDCQuality") or {}
     reasons = format_value(quality.get("reasons"), missing="").replace(".;", ";").rstrip(".")
     if quality.get("accepted") is True:
         sentence = f"Distortion corrected with {FIELDS[run.route]}; "
         sentence += "the quality gate accepted it" + (f": {reasons}." if reasons else ".")
-        return Outcome("good", sentence, corrected=True, numbers=numbers)
+        return Outcome("good", sentence, corrected=True, **known)
     if quality.get("accepted") is False:
         return Outcome(
             "attention",
             "Distortion correction withdrawn by the quality gate: "
             f"{reasons or 'no reason recorded'}. The result is corrected for head motion only.",
             withdrawn=True,
-            numbers=numbers,
+            **known,
         )
     return Outcome(
         "attention",
         "The sidecar of the result holds no SDCQuality block: whether the correction was kept "
         "is not known.",
-        numbers=numbers,
+        **known,
     )
 
 

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 from bids_gan.bids.outputs import output_path, write_text, write_whole
 from bids_gan.errors import ProcessingError
 from bids_gan.reports import bibliography, boilerplate
-from bids_gan.reports.comparison import compare_fields, why_unchecked
+from bids_gan.reports.appearance import compare_appearance
+from bids_gan.reports.comparison import read_difference, why_unchecked
 from bids_gan.reports.crashes import read_crashes
 from bids_gan.reports.numbers import DATA, describe, sort_names
 from bids_gan.reports.outcome import (
+    OUT_OF_DISTRIBUTION,
     STATES,
     read_outcome,
     read_synthesis,
@@ -114,24 +116,29 @@ def _session_parts(settings: Settings, session: SessionPlan) -> dict[PurePosixPa
     parts = {}
     for run in session.dwi:
         outcome = read_outcome(settings.output_dir, run)
-        numbers = dict(outcome.numbers)
-        found = compare_fields(settings.output_dir, session, run) if outcome.finished else None
-        if found is not None:
-            numbers |= found.numbers
+        difference = read_difference(settings.output_dir, run) if outcome.finished else {}
+        other = difference.pop("other", "")
+        numbers = outcome.numbers | difference
         rows = [describe(name) | {"value": numbers[name]} for name in sort_names(numbers)]
         parts[_part(run.entities, "quality", "dwi")] = render(
             "quality.html.jinja",
             outcome=outcome,
             rows=rows,
             words=STATES,
-            other=found.other if found else "",
+            other=other,
             unchecked=why_unchecked(settings.output_dir, run),
         )
     for target in settings.synthesised:
         key = f"synth_{target.lower()}"
         if model := read_json(sidecar_of(settings.output_dir, key, session.entities)):
             facts = {name: value for name, value in model.items() if _is_plain(value)}
-            page = render("generator.html.jinja", facts=facts)
+            page = render(
+                "generator.html.jinja",
+                facts=facts,
+                features=compare_appearance(model),
+                target=target,
+                limit=OUT_OF_DISTRIBUTION,
+            )
             parts[_part(session.entities, "generator", target)] = page
     return parts
 
@@ -145,7 +152,7 @@ def _is_plain(value: Any) -> bool:
 def _summary(settings: Settings, plan: Plan, sessions: tuple[SessionPlan, ...]) -> str:
     shown = [_summarise(settings, plan, session) for session in sessions]
     states = [state for session in shown for state in session["states"]]
-    state = "bad" if plan.problems else worst(states)
+    state = worst(states)
     sentence = {
         "good": "Everything that was asked was done.",
         "attention": "Finished, with something to decide for yourself.",
@@ -160,6 +167,7 @@ def _summary(settings: Settings, plan: Plan, sessions: tuple[SessionPlan, ...]) 
         plan=plan,
         sessions=shown,
         targets=", ".join(settings.synthesised),
+        versions=boilerplate.software_versions(),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from bids_gan.anatomy.segment import CEREBELLUM, FEWEST_VOXELS
 from bids_gan.errors import DataError
 from bids_gan.gan.inference import run_network
+from bids_gan.gan.networks.factory import USUAL_KIND
 from bids_gan.geometry import box_affine, box_around, resample
 
 if TYPE_CHECKING:
@@ -175,7 +176,9 @@ def provenance(card: Card, device: str, precision: str) -> dict[str, Any]:
         "Model": card.name,
         "ModelVersion": card.version,
         "WeightsSHA256": card.sha256,
-        "Targets": card.text.get("Targets", "not recorded"),
+        "Network": card.network.get("kind", USUAL_KIND),
+        "NetworkDimensions": card.network.get("dimensions", 3),
+        "Targets": card.text.get("Targets"),
         "Device": device,
         "Precision": precision,
         "NotForDiagnosis": True,
@@ -200,22 +203,3 @@ def appearance(anatomy: Anatomy) -> dict[str, float]:
         "grey_sd": float(t1w[tissue == 2].std()),
         "brain_volume_ml": float(anatomy.mask.sum() * voxel),
     }
-
-
-def out_of_distribution(features: dict[str, float], range_seen: dict[str, list]) -> float:
-    """Root mean square of the features' standard scores against the people trained on.
-
-    Parameters
-    ----------
-    features : dict
-        See :func:`appearance`.
-    range_seen : dict
-        Feature -> [mean, standard deviation], from the model card.
-
-    Returns
-    -------
-    float
-        About 1 for a person like those in training; above 4 the result deserves distrust.
-    """
-    scores = [(features[name] - mean) / sd for name, (mean, sd) in range_seen.items()]
-    return float(np.sqrt(np.mean(np.square(scores))))

@@ -50,7 +50,7 @@ def init_session_wf(session: SessionPlan, settings: Settings) -> Workflow:
     for n, (part, output) in enumerate(saved, start=1):
         workflow.connect(part, output, collect, f"in{n}")
     workflow.connect(collect, "out", view, "saved")
-    if len(session.dwi) > 1 or any(run.correction.check for run in session.dwi):
+    if session.dwi:  # even a single run: what an earlier one compared it with may be gone
         compare = pe.Node(
             SaveFieldDifferences(settings=settings, session=session),
             name="draw_field_differences",

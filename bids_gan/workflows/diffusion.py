@@ -39,13 +39,19 @@ def init_diffusion_wf(
         PrepareDiffusion,
     )
     from bids_gan.interfaces.figures import DrawRun
+    from bids_gan.workflows.memory import step_memory
 
     workflow = pe.Workflow(name=name)
     threads = settings.omp_nthreads
     files = {"dwi": str(run.path), "bval": str(run.bval), "bvec": str(run.bvec)}
     scan = {"pe_direction": run.pe_direction, "readout_time": run.readout_time}
     inputnode = pe.Node(IdentityInterface(["anatomy", "image", "record"]), name="inputnode")
-    prepare = pe.Node(PrepareDiffusion(**files), name="prepare_diffusion", mem_gb=1.5)
+    prepare = pe.Node(
+        PrepareDiffusion(**files),
+        name="prepare_diffusion",
+        n_procs=threads,
+        mem_gb=step_memory("prepare_diffusion", run.path),
+    )
     estimate = pe.Node(
         EstimateCorrection(correction=run.correction, **scan),
         name="estimate_distortion",
@@ -55,15 +61,17 @@ def init_diffusion_wf(
     apply = pe.Node(
         ApplyCorrection(t1w=str(session.t1w.path), **files, **scan),
         name="apply_correction",
-        mem_gb=1.5,
+        mem_gb=step_memory("apply_correction", run.path),
     )
     draw = pe.Node(DrawRun(route=run.route, **scan), name="draw_diffusion", mem_gb=1.0)
     save = pe.Node(
-        SaveRun(settings=settings, session=session, run=run), name="save_diffusion", mem_gb=0.5
+        SaveRun(settings=settings, session=session, run=run),
+        name="save_diffusion",
+        mem_gb=step_memory("save_diffusion", run.path),
     )
     applied = ("dwi", "bval", "bvec", "fa", "s0", "fa_t1w", "dwiref", "brain_mask", "synth_fa",
                "orig_to_dwi", "xfm")  # fmt: skip
-    drawn = ("dwiref", "fa", "color", "bval", "bvec", "white", "brain_mask")
+    drawn = ("dwiref", "fa", "color", "bval", "bvec", "synth_fa", "brain_mask")
     workflow.connect([
         (inputnode, estimate, [("anatomy", "anatomy"), ("image", "synthetic_fa")]),
         (prepare, estimate, [("reference", "reference"), ("fa", "fa")]),
@@ -72,12 +80,12 @@ def init_diffusion_wf(
         (estimate, apply, [(f, f) for f in ("field", "dwi_to_t1w", "quality")]),
         (prepare, draw, [("reference", "reference"), ("fa", "fa_uncorrected")]),
         (prepare, draw, [("color", "color_uncorrected"), ("motion", "motion")]),
-        (estimate, draw, [("field", "field"), ("quality", "quality")]),
+        (estimate, draw, [(f, f) for f in ("field", "field_std", "quality")]),
         (apply, draw, [(f, f) for f in drawn]),
         (inputnode, save, [("record", "record")]),
         (prepare, save, [("fa", "fa_uncorrected"), ("motion", "motion")]),
         (prepare, save, [("reference", "reference")]),
-        (estimate, save, [("field", "field"), ("quality", "quality")]),
+        (estimate, save, [(f, f) for f in ("field", "field_std", "quality")]),
         (apply, save, [(f, f) for f in applied]),
         (draw, save, [("figures", "figures")]),
     ])  # fmt: skip

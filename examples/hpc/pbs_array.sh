@@ -8,6 +8,8 @@
 #         -v BIDS_DIR=...,OUTPUT_DIR=...,WORK_DIR=... pbs_array.sh
 set -euo pipefail
 
+# PBS starts jobs in HOME; folders may be given relative to where qsub was called
+cd "${PBS_O_WORKDIR:-.}"
 : "${BIDS_DIR:?}" "${OUTPUT_DIR:?}" "${WORK_DIR:?}"
 people=("$BIDS_DIR"/sub-*)
 person=$(basename "${people[PBS_ARRAY_INDEX - 1]}")

@@ -92,7 +92,7 @@ def _draw_run(settings: Settings, entities: dict[str, str], field: np.ndarray) -
         return _figure(settings, "figure_run", entities, what, "dwi")
 
     middle, back = _ball((20, 24, 18)), _ball((20, 16, 18))
-    mask, white = _image(middle > 0), _image(middle > 0.5)
+    mask, synth_fa = _image(middle > 0), _image(middle * 0.6)
     red_to_blue = np.array([0.8, 0.4, 0.2])
     for what, scale, limits in (
         ("b0", 900, None),
@@ -100,12 +100,13 @@ def _draw_run(settings: Settings, entities: dict[str, str], field: np.ndarray) -
         ("colour", red_to_blue, None),
     ):
         before, after = (_image(np.multiply.outer(data, scale)) for data in (back, middle))
-        out_file = path(f"sdc{what}")
-        figures.plot_before_after(before, after, white, mask, out_file, name=what, limits=limits)
+        names, out_file = (f"{what} before", f"{what} after"), path(f"sdc{what}")
+        figures.plot_before_after(before, after, synth_fa, mask, out_file, names=names, limits=limits)
     draw_field = partial(figures.plot_field, background=_image(middle * 900), brain_mask=mask)
     shift, other = MM_PER_HZ * field, "field minus that of another"
-    draw_field(_image(field), mm_per_hz=MM_PER_HZ, out_file=path("fieldmap"), error_mm=0.8)
-    draw_field(_image(field), mm_per_hz=MM_PER_HZ, out_file=path("fielddifference"), name=other)
+    images = {"field_hz": _image(field), "mm_per_hz": MM_PER_HZ}
+    draw_field(**images, out_file=path("fieldmap"), std_hz=_image(middle * 4))
+    draw_field(**images, out_file=path("fielddifference"), name=other)
     figures.plot_displacement(_image(shift), mask, path("displacement"))
     matrices = np.tile(np.eye(4), (VOLUMES, 1, 1))
     matrices[:, 1, 3] = np.linspace(0, 2, VOLUMES)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from boutiques.validator import DescriptorValidationError, validate_descriptor
 
 from bids_gan import __version__
 from bids_gan.cli.parser import build_parser
@@ -41,3 +42,10 @@ def test_version_and_exit_codes():
     codes = {kind.exit_code for kind in BidsGanError.__subclasses__()}
     listed = {entry["code"] for entry in DESCRIPTOR["error-codes"]}
     assert listed == codes | {BidsGanError.exit_code, 130}
+
+
+def test_boutiques_takes_it():
+    """What ``bosh validate boutiques.json`` calls."""
+    validate_descriptor(DESCRIPTOR)
+    with pytest.raises(DescriptorValidationError, match="VERBOSE"):
+        validate_descriptor({**DESCRIPTOR, "command-line": "bids-gan"})

@@ -4,9 +4,12 @@ docs/reliability.md names the tests of this file.
 """
 
 import ctypes
+import io
 import multiprocessing
 import os
+import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,13 +21,17 @@ import pytest
 
 from bids_gan.models.registry import find_card
 
-N_KILLS = 20
+#: processes -> runs that are killed
+N_KILLS = {"1": 16, "2": 4}
+#: seconds from the first write on in which half of the kills strike
+WRITING = 0.3
+PART = re.compile(r"\.[0-9a-f]{32}_.+")
 NEW_MOUNTS = 0x00020000  # CLONE_NEWNS of unshare(2)
 FORK = multiprocessing.get_context("fork")
 
 
-def exit_code(run, before=lambda: None, *options):
-    """Run the application in a process of its own after ``before()``."""
+def start(run, before=lambda: None, *options):
+    """Start the application in a process group of its own after ``before()``."""
 
     def target():
         # a server of processes that an earlier test started is no child of this process
@@ -34,6 +41,13 @@ def exit_code(run, before=lambda: None, *options):
 
     process = FORK.Process(target=target)
     process.start()
+    os.setpgid(process.pid, process.pid)
+    return process
+
+
+def exit_code(*arguments):
+    """Run the application to its end; arguments as of `start`."""
+    process = start(*arguments)
     process.join()
     return process.exitcode
 
@@ -52,31 +66,56 @@ def written(app):
     }
 
 
-def test_killed_at_random_moments(app, behaviours):
-    behaviours.update({"01": "slow", "02": "slow", "03": "slow"})
-    start = time.monotonic()
-    assert exit_code(app) == 0
-    seconds = time.monotonic() - start
-    undisturbed = written(app)
+def parts(app):
+    """Half-written files, those of the log folder too."""
+    return [path for path in app.output.rglob(".*") if PART.fullmatch(path.name)]
+
+
+def forget(app):
+    """As if nothing had been run."""
     for name in ("out", "work"):
-        subprocess.run(["rm", "-r", app.tmp_path / name], check=True)
-    for label in ("01", "02", "03"):
-        (app.tmp_path / f"log-{label}").unlink()
+        shutil.rmtree(app.tmp_path / name, ignore_errors=True)
+    for path in app.tmp_path.glob("log-*"):
+        path.unlink()
+
+
+@pytest.mark.parametrize("nprocs", N_KILLS)
+def test_killed_at_random_moments(app, behaviours, nprocs):
+    behaviours.update({"01": "slow", "02": "slow", "03": "slow"})
+    assert app() == 0  # libraries are loaded once, not by each of the processes
+    forget(app)
+    begin = time.monotonic()
+    assert exit_code(app, lambda: None, "--nprocs", nprocs) == 0
+    seconds = time.monotonic() - begin
+    undisturbed = written(app)
     rng = np.random.default_rng(0)
-    halves = 0
-    for _ in range(N_KILLS):
-        process = FORK.Process(target=lambda: os._exit(app()))
-        process.start()
-        time.sleep(rng.uniform(0, seconds))
-        process.kill()
+    left = []  # half-written files of each killed run
+    for _ in range(10 * N_KILLS[nprocs]):
+        if len(left) >= N_KILLS[nprocs] and any(left):
+            break
+        forget(app)
+        process = start(app, lambda: None, "--nprocs", nprocs)
+        if len(left) % 2:
+            time.sleep(rng.uniform(0, seconds))
+        else:
+            while process.is_alive() and not log(app, "01"):
+                time.sleep(0.005)
+            time.sleep(rng.uniform(0, WRITING))
+        os.killpg(process.pid, signal.SIGKILL)  # the workers too
         process.join()
-        # what has its name is whole
-        halves += any(name.split("/")[-1].startswith(".") for name in written(app))
+        if process.exitcode != -signal.SIGKILL:
+            continue  # it had ended
+        left.append(len(parts(app)))
         for name, content in written(app).items():
-            assert name.split("/")[-1].startswith(".") or content == undisturbed[name], name
-    assert exit_code(app) == 0
-    assert written(app) == undisturbed
-    print(f"{halves} of {N_KILLS} killed runs left a hidden part; none is left at the end")
+            whole = content == undisturbed.get(name)
+            assert whole or PART.fullmatch(name.rpartition("/")[2]), name
+        if left[-1] or len(left) == 1:
+            assert exit_code(app, lambda: None, "--nprocs", nprocs) == 0
+            assert written(app) == undisturbed
+            assert parts(app) == []
+    assert len(left) >= N_KILLS[nprocs]
+    assert any(left), "no kill struck while a file was being written"
+    print(f"{sum(map(bool, left))} of {len(left)} killed runs left half-written files")
 
 
 def test_finished_people_are_not_computed_again_after_a_kill(app, behaviours):
@@ -98,6 +137,31 @@ def test_parts_of_a_killed_run_are_removed_but_not_those_of_others(app):
         part.touch()
     assert app("--participant-label", "01") == 0
     assert [part.exists() for part in parts] == [False, True]
+
+
+def test_parts_of_the_dataset_level_are_removed_when_nobody_else_is_at_work(app, other_run):
+    def plant():
+        names = ["dataset_description.json", "README.md", ".bidsignore", "group.html"]
+        names += ["logs/CITATION.md", "logs/20260101-000000_x/plan.txt"]
+        for name in names:
+            path = app.output / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.with_name(f".{'a' * 32}_{path.name}").touch()
+        (app.output / "logs/.hidden_by_somebody").touch()
+        return len(names)
+
+    other = other_run(app.output / "logs")
+    planted = plant()
+    assert app("--participant-label", "01") == 0
+    assert len(parts(app)) == planted  # the other run may be writing them
+    other.kill()
+    other.wait()
+    assert app("--participant-label", "01") == 0
+    assert parts(app) == []
+    plant()
+    assert app(level="group") == 0
+    assert parts(app) == []
+    assert (app.output / "logs/.hidden_by_somebody").exists()
 
 
 @pytest.fixture
@@ -168,17 +232,23 @@ def can_mount():
 @pytest.mark.parametrize("place", ["out", "work"])
 def test_disk_full(app, can_mount, capfd, place):
     folder = app.tmp_path / place
+    folder.mkdir()
 
-    def small_disk():
+    def full_then_roomy():
+        """Both runs see one file system, which only this process has."""
         private_mounts()
-        folder.mkdir()
         mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder))
+        assert app() == 75
+        assert list(folder.rglob("*"))  # something had been written
+        mount("-o", "remount,size=64m", str(folder))
+        return app()
 
-    assert exit_code(app, small_disk) == 75
-    err = capfd.readouterr().err
+    assert exit_code(full_then_roomy) == 0
+    out, err = capfd.readouterr()
     assert "No space left on device" in err
+    assert re.search(rf"{folder} \(0\.\d MB free\)", err)
     assert "goes on from here" in err
-    assert exit_code(app) == 0  # with room again
+    assert "3 of 3 sessions finished" in out
 
 
 @pytest.mark.parametrize("names", [[], ["logs"]], ids=["new", "of an earlier run"])
@@ -215,9 +285,15 @@ def test_memory_limit(app, behaviours, capfd, nprocs):
 def test_vanished_work_folder(app, behaviours, capsys):
     behaviours["02"] = "without work"
     assert app() == 1
-    assert "sub-02: " in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    print(out, err)
+    assert err.splitlines()[-1].startswith(f"--work-dir {app.tmp_path / 'work'} was removed while")
+    failed = {line.split(":")[0].strip() for line in err.splitlines() if line.startswith("  sub-")}
+    assert failed == {"sub-01", "sub-02"}  # had begun
+    assert "1 of 3 sessions finished" in out
     behaviours["02"] = ""
     assert app() == 0
+    assert "3 of 3 sessions finished" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("hours", [-30, 30])
@@ -240,6 +316,52 @@ def test_altered_weights_are_69_before_anything_is_run(app, capsys):
     assert app("--model", str(copy)) == 69
     assert f"{copy}: SHA-256 is" in capsys.readouterr().err
     assert log(app, "01") == []
+
+
+@pytest.mark.parametrize("absent", ["model", "weights"])
+def test_missing_model_is_69_before_anything_is_run(app, capsys, absent):
+    copy = app.tmp_path / "mine.json"
+    if absent == "weights":
+        copy.write_text(find_card("t1w-to-fa").path.read_text())
+    assert app("--model", str(copy)) == 69
+    assert "mine." in capsys.readouterr().err
+    assert log(app, "01") == []
+    assert not app.output.exists()
+
+
+def test_device_that_is_not_there_is_75_before_anything_is_run(app, capsys):
+    assert app("--device", "cuda:99") == 75
+    err = capsys.readouterr().err
+    assert "--device cuda:99: torch sees" in err
+    assert "--device cpu" in err
+    assert log(app, "01") == []
+    assert not app.output.exists()
+    # texts are written from files, on whatever machine
+    assert app("--device", "cuda:99", "--reports-only") == 0
+
+
+def test_who_failed_stands_last_in_a_file_of_both_streams(app, behaviours):
+    behaviours["02"] = "fails"
+    path = app.tmp_path / "printed"
+
+    def print_into_file():
+        stream = path.open("wb")
+        for number in (1, 2):
+            os.dup2(stream.fileno(), number)
+        sys.stdout, sys.stderr = (
+            io.TextIOWrapper(io.BufferedWriter(io.FileIO(n, "w"))) for n in (1, 2)
+        )
+        code = app()
+        sys.stderr.flush()
+        sys.stdout.flush()
+        return code
+
+    assert exit_code(print_into_file) == 1
+    (crash,) = app.output.glob("logs/*/crash-*.txt")
+    assert path.read_text().splitlines()[-2:] == [
+        "  sub-02: ValueError: boom (step: check everything)",
+        f"    details: {crash}",
+    ]
 
 
 def test_nobody_finished_for_one_reason_has_its_code(app, behaviours, capsys):

@@ -127,11 +127,54 @@ def run(app, capsys):
         (link(f"{DWI}.nii.gz", "/nowhere"), "sub-02_dir-AP_dwi.nii.gz: it is a link"),
     ],
 )
-def test_a_diffusion_run_that_cannot_be_used_stops_before_anything_is_run(run, app, spoil, words):
+def test_a_diffusion_run_that_cannot_be_used_stops_nobody_else(run, app, spoil, words):
     code, out, err = run(spoil)
+    assert code == 1
+    assert "2 of 3 sessions finished" in out
+    last = err.splitlines()[-1]
+    assert last.startswith("  sub-02: ")
+    assert words in last
+    assert DWI.rpartition("/")[2] in last
+    assert not (app.tmp_path / "log-02").exists()
+    # one job a person: the others do not hear of it, and nobody can be processed in this one
+    assert app("--participant-label", "01", "03") == 0
+    assert app("--participant-label", "02") == 65
+
+
+@pytest.mark.parametrize("content", ["{not JSON", "[1]", b"\xff", {"IntendedFor": 5}])
+def test_a_broken_json_at_the_root_stops_everybody(run, app, content):
+    code, _, err = run(put("dwi.json", content))
     assert code == 65
-    assert words in " ".join((out + err).split())
+    assert "the dataset cannot be indexed: dwi.json " in err
     assert not app.output.exists()
+
+
+def test_a_broken_json_in_the_folder_of_a_session_or_of_another_suffix(run, app):
+    def spoil(root):
+        put("sub-02/ses-a/func/sub-02_ses-a_task-rest_bold.nii.gz", "")(root)
+        put("sub-02/ses-a/func/sub-02_ses-a_task-rest_bold.json", "{")(root)
+        put("sub-03/anat/.hidden.json", "{")(root)
+
+    code, _, err = run(spoil)
+    assert code == 1
+    assert "  sub-02: sub-02/ses-a/func/sub-02_ses-a_task-rest_bold.json is no JSON" in err
+    assert "sub-03" not in err
+
+
+def test_an_index_is_kept_only_when_it_is_whole(run, app):
+    index = app.tmp_path / "work/index"
+    sidecar = app.root / f"{DWI}.json"
+    whole = sidecar.read_text()
+    for label, code in (("01", 0), ("02", 65)):
+        sidecar.write_text("{")
+        options = ("--participant-label", label, "--bids-database-dir", str(index))
+        assert app(*options) == code
+    sidecar.write_text(whole)
+    assert app(*options) == 0
+    # in a kept index nothing is read again, but what is broken since is
+    sidecar.write_text("{")
+    assert app(*options) == 65
+    assert app("--bids-database-dir", str(index)) == 1
 
 
 @pytest.mark.parametrize(

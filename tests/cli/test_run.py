@@ -121,11 +121,13 @@ def test_refused_person(app, capsys):
 
 @pytest.mark.parametrize("options", [["--dry-run"], []])
 def test_nothing_can_be_processed(app, capsys, options):
-    (app.root / "sub-01/dwi/sub-01_dir-AP_dwi.json").write_text("{}")
+    for label in ("01", "02", "03"):
+        (app.root / f"sub-{label}/dwi/sub-{label}_dir-AP_dwi.json").write_text("{}")
     assert app(*options) == 65
     out, err = capsys.readouterr()
-    assert "These problems stop everybody" in out
+    assert "0 of 3 sessions can be processed" in out
     assert "nothing can be processed" in err
+    assert err.splitlines()[-1].startswith("  sub-03: sub-03/dwi/sub-03_dir-AP_dwi.nii.gz cannot")
     assert not app.output.exists()
     assert app("--sdc-on-failure", "warn", "--dry-run") == 0
 
@@ -135,6 +137,14 @@ def test_dry_run_writes_nothing(app, capsys):
     assert app("--dry-run") == 0
     assert "Plan for" in capsys.readouterr().out
     assert sorted(app.tmp_path.rglob("*")) == before
+
+
+def test_dry_run_shows_who_is_refused(app, capsys):
+    (app.root / "sub-01/dwi/sub-01_dir-AP_dwi.json").write_text("{")
+    assert app("--dry-run") == 0
+    out = capsys.readouterr().out
+    assert "REFUSED  sub-01/dwi/sub-01_dir-AP_dwi.json is no JSON" in out
+    assert "2 of 3 sessions can be processed" in out
 
 
 def test_wrong_usage(app, capsys):

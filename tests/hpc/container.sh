@@ -81,9 +81,26 @@ buildah "${storage[@]}" rm "$container" >/dev/null
 # from here on a failure is one of the Dockerfile or of the application
 say "image: buildah bud"
 buildah "${storage[@]}" bud "${chroot[@]}" --layers=false --rm=false \
-    --build-arg BASE="$BASE" --build-arg TORCH_INDEX_URL="${TORCH_INDEX_URL:-}" \
+    --build-arg BASE="$BASE" --build-arg BASE_NAME="$BASE" --build-arg BASE_DIGEST= \
+    --build-arg REVISION=abc123 --build-arg TORCH_INDEX_URL="${TORCH_INDEX_URL:-}" \
     --tag bids-gan "$source" >"$folder/bud.log" 2>&1 || { last bud 20; exit 1; }
-buildah "${storage[@]}" inspect --type image --format '{{.OCIv1.Config.Labels}}' bids-gan
+
+say "labels, user, entry point"
+config() { buildah "${storage[@]}" inspect --type image --format "{{$1}}" bids-gan; }
+expect() {
+    local found
+    found=$(config "$2")
+    [ "$found" = "$3" ] || { echo "$1 is '$found', not '$3'"; exit 1; }
+}
+label() { printf 'index .OCIv1.Config.Labels "org.opencontainers.image.%s"' "$1"; }
+version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$source/bids_gan/__init__.py")
+expect version "$(label version)" "$version"
+expect revision "$(label revision)" abc123
+expect licences "$(label licenses)" Apache-2.0
+expect "name of the base" "$(label base.name)" "$BASE"
+expect user .OCIv1.Config.User 1000
+expect "entry point" .OCIv1.Config.Entrypoint "[bids-gan]"
+config .OCIv1.Config.Labels
 
 say "the demo in the image: no network, read-only root, user $somebody, no home"
 container=$(buildah "${storage[@]}" from bids-gan)
@@ -121,6 +138,9 @@ run_refused() {
     grep "$words" <<<"$output"
 }
 run bids-gan --version
+for package in pkg:pypi/torch@ pkg:pypi/antspyx@ pkg:deb/debian/libc6@; do
+    grep -q "$package" "$root/opt/bids-gan/sbom.cdx.json" || { echo "SBOM without $package"; exit 1; }
+done
 # /var/tmp belongs to everybody: only the read-only root forbids it
 run_refused "Read-only file system" touch /var/tmp/x
 run_refused "Network is unreachable" \

@@ -6,7 +6,8 @@
 # --install lets apt install slurm-wlm and munge (root, Debian or Ubuntu). Needs bids-gan and its
 # Python on the PATH. PEOPLE sets another number than three. One thread a step: with more, the order
 # in which registration adds numbers up changes from run to run, and the last digits with it. Exit
-# code: 0 identical results, 1 not, 77 the test cannot be made here.
+# code: 0 identical results; 77 SLURM cannot be installed here; 1 the results differ, or the daemons
+# are there and do not start (WAIT: seconds that they are given, 60).
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,19 +20,20 @@ daemons=()
 
 say() { printf '\n==> [%4d s] %s\n' "$SECONDS" "$*"; }
 cannot() { printf 'SKIPPED at step "%s": %s\n' "$1" "$2"; exit 77; }
+broken() { printf 'FAILED at step "%s": %s\n' "$1" "$2"; exit 1; }
 stop() {
     for daemon in "${daemons[@]}"; do kill "$daemon" 2>/dev/null || true; done
     wait || true
 }
 trap stop EXIT
 
-# waits until a command succeeds, at most a minute
+# waits until a command succeeds
 until_works() {
     local what=$1 tries=0
     shift
     until "$@" >/dev/null 2>&1; do
         tries=$((tries + 1))
-        [ "$tries" -lt 60 ] || cannot "$what" "no answer; logs are in $folder"
+        [ "$tries" -lt "${WAIT:-60}" ] || broken "$what" "no answer; logs are in $folder"
         sleep 1
     done
 }
@@ -93,7 +95,7 @@ slurmd -D -N localhost -f "$SLURM_CONF" >/dev/null 2>&1 &
 daemons+=($!)
 until_works slurmd bash -c 'sinfo -h -o %t | grep -q "idle\|mix\|alloc"'
 sinfo
-timeout 120 srun --mem=100M true || cannot "first job" "$(tail -n 3 "$folder/slurmd.log")"
+timeout 120 srun --mem=100M true || broken "first job" "$(tail -n 3 "$folder/slurmd.log")"
 
 people=${PEOPLE:-3}
 say "$people people"

@@ -85,11 +85,22 @@ def huge(path):
     overwrite(path, 40, "<4h", 3, 10000, 10000, 10000)
 
 
-def other_hand(path):
+def with_forms(path, sform, qform, codes=(1, 1)):
     image = nib.Nifti1Image(np.random.default_rng(0).random(SHAPE).astype(np.float32), np.eye(4))
-    image.set_sform(np.diag([-1, 1, 1, 1]), 1)
-    image.set_qform(np.eye(4), 1)
+    image.set_sform(sform, codes[0])
+    image.set_qform(qform, codes[1])
     nib.save(image, path)
+
+
+def negative_voxel_size(path):
+    """As some old converters tell of a flip; nibabel takes the size and drops the sign."""
+    save(path)
+    overwrite(path, 80, "<f", -1.0)
+
+
+def negative_voxel_size_without_sform(path):
+    with_forms(path, np.eye(4), np.eye(4), codes=(0, 1))
+    overwrite(path, 80, "<f", -1.0)
 
 
 def voxel_size_nan(path):
@@ -99,6 +110,42 @@ def voxel_size_nan(path):
 
 def text(path):
     path.write_text("not an image")
+
+
+def turned(degrees):
+    """Affine of 1 mm, turned about the third axis."""
+    affine = np.eye(4)
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    affine[:2, :2] = [[cos, -sin], [sin, cos]]
+    return affine
+
+
+@pytest.mark.parametrize(
+    ("sform", "message"),
+    [
+        (np.diag([-1, 1, 1, 1]), "sform says LAS, .* qform says RAS"),
+        (np.diag([-1, -1, 1, 1]), "sform says LPS, .* qform says RAS"),
+        (turned(90), "sform says ALS, .* qform says RAS"),
+        (np.diag([3, 3, 3, 1]), r"voxels of \[3.0, 3.0, 3.0\] mm; qform .*\[1.0, 1.0, 1.0\]"),
+        (np.diag([1, 1, 1.06, 1]), r"voxels of \[1.0, 1.0, 1.06\] mm"),
+    ],
+)
+def test_sform_and_qform_of_which_one_is_wrong(tmp_path, sform, message):
+    path = tmp_path / "sub-01_T1w.nii"
+    with_forms(path, sform, np.eye(4))
+    with pytest.raises(DataError, match=f"disagree: .*{message}.*sform would be used") as error:
+        load_volume(path)
+    assert str(path) in str(error.value)
+    # the other one says that it does not count
+    with_forms(path, sform, np.eye(4), codes=(1, 0))
+    np.testing.assert_allclose(load_volume(path).affine, sform, atol=1e-6)
+
+
+@pytest.mark.parametrize("sform", [turned(30), np.diag([1, 1, 1.04, 1])], ids=["tilt", "size"])
+def test_small_differences_of_sform_and_qform_are_usual(tmp_path, sform):
+    path = tmp_path / "sub-01_T1w.nii"
+    with_forms(path, sform, np.eye(4))
+    np.testing.assert_allclose(load_volume(path).affine, sform, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +162,8 @@ def text(path):
         (cut_short, "damaged or cut short"),
         (infinite, "1 of 5760 voxels are NaN or infinite"),
         (huge, r"header claims 4000000000000 bytes of voxels"),
-        (other_hand, "disagree about which side is left .LAS and RAS"),
+        (negative_voxel_size, r"voxel sizes of \[-1\.0"),
+        (negative_voxel_size_without_sform, r"voxel sizes of \[-1\.0"),
         (voxel_size_nan, r"voxel sizes of \[.*nan"),
         (text, "not an image that can be read"),
     ],

@@ -27,7 +27,7 @@ def test_toml_round_trip(tmp_path):
         fallback_total_readout_time=0.05,
         derivatives=(("fmriprep", Path('/de"r/ived')), ("old.run", Path("/o"))),
         output_spaces=("dwi", "T1w"),
-        dry_run=True,
+        stop_on_first_crash=True,
         use_plugin=Path("/p lugin.yaml"),
     )
     before.to_toml(tmp_path / "settings.toml")

@@ -29,6 +29,9 @@ NETWORKS = {
     "dual-stage": DualStageGenerator,
 }
 
+#: of a recipe or a card that names none
+USUAL_KIND = "space-to-depth-unet"
+
 
 def build_network(spec: dict) -> nn.Module:
     """Build the network that a recipe or a card describes.
@@ -47,7 +50,7 @@ def build_network(spec: dict) -> nn.Module:
         When there is no such kind or an argument that it does not have.
     """
     arguments = dict(spec)
-    kind = arguments.pop("kind", "space-to-depth-unet")
+    kind = arguments.pop("kind", USUAL_KIND)
     residual = arguments.pop("residual", False)
     neighbours = arguments.pop("neighbours", 0)
     if neighbours:

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from bids_gan.allocator import keep_freed_memory
 from bids_gan.errors import DataError, TrainingError, UsageError
 from bids_gan.gan.networks.layers import BATCH_NORMS, channels_last
 from bids_gan.gan.training import distributed
-from bids_gan.gan.training.allocator import keep_freed_memory
 from bids_gan.gan.training.checkpoint import load_checkpoint, save_checkpoint
 from bids_gan.gan.training.figure import write_preview
 from bids_gan.gan.training.log import Log

@@ -2,7 +2,7 @@ import pytest
 from bids_tree import write_dataset
 
 from bids_gan.bids.plan import make_plan
-from bids_gan.bids.queries import open_layout
+from bids_gan.bids.queries import find_unreadable, open_layout
 from bids_gan.settings import Settings
 
 
@@ -13,6 +13,7 @@ def plan(tmp_path):
     def make(content, **given):
         root = write_dataset(tmp_path / "data", content)
         settings = Settings(root, tmp_path / "out", **given)
-        return make_plan(open_layout(settings), settings)
+        unreadable = find_unreadable(settings)
+        return make_plan(open_layout(settings, unreadable), settings, unreadable)
 
     return make

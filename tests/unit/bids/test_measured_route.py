@@ -155,19 +155,19 @@ FAULTY = [
 @pytest.mark.parametrize(("content", "words"), FAULTY)
 def test_faulty_field_map_is_named(plan, content, words):
     forced = plan({**ONE, **content}, sdc="measured")
-    (problem,) = forced.problems
+    (problem,) = forced.refused[0].problems
     assert first_run(forced).route == "none"
     for word in (*words, "sub-01_dir-AP_dwi.nii.gz", "--sdc auto", "--sdc-on-failure warn"):
         assert word in problem
     automatic = plan({**ONE, **content})
-    assert (first_run(automatic).route, automatic.problems) == ("synth", ())
+    assert (first_run(automatic).route, automatic.refused) == ("synth", ())
     for word in words:
         assert word in first_run(automatic).reason
 
 
 def test_missing_field_map_is_an_error_when_it_was_asked_for(plan):
-    (problem,) = plan(ONE, sdc="measured").problems
+    (problem,) = plan(ONE, sdc="measured").refused[0].problems
     for word in ("sub-01_dir-AP_dwi.nii.gz", "no measured field map", "*_phasediff", "--sdc auto"):
         assert word in problem
     warned = plan(ONE, sdc="measured", sdc_on_failure="warn")
-    assert (first_run(warned).route, warned.problems) == ("none", ())
+    assert (first_run(warned).route, warned.refused) == ("none", ())

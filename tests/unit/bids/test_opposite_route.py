@@ -30,7 +30,7 @@ def routes(tmp_path, content, **given):
         for session in made.sessions
         for run in session.dwi
     }
-    return found, made.problems
+    return found, [problem for session in made.refused for problem in session.problems]
 
 
 def epi(**metadata):
@@ -91,7 +91,7 @@ def test_missing_opposite_is_an_error_when_it_was_asked_for(tmp_path):
     for word in ("sub-01_dir-AP_dwi.nii.gz", "opposite to j-", "fmap/*_epi", "--sdc auto"):
         assert word in problem
     found, problems = routes(tmp_path / "warned", ONE, sdc="reverse-pe", sdc_on_failure="warn")
-    assert (found, problems) == ({"AP": ("none", None)}, ())
+    assert (found, problems) == ({"AP": ("none", None)}, [])
 
 
 def test_b0_of_an_image(tmp_path):

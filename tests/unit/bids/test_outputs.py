@@ -1,5 +1,6 @@
 """Names, sidecars, atomic writing, and the validator's word on all of it."""
 
+import errno
 import json
 from pathlib import Path, PurePosixPath
 
@@ -18,11 +19,12 @@ from bids_gan.bids.outputs import (
     outputs,
     sidecar,
     write_output,
+    write_whole,
 )
 from bids_gan.bids.plan import DiffusionRun, SessionPlan, T1wChoice
 from bids_gan.bids.route import Route
 from bids_gan.bids.validate import validate
-from bids_gan.errors import UsageError
+from bids_gan.errors import UsageError, explain
 from bids_gan.settings import Settings
 
 FULL = {
@@ -231,8 +233,9 @@ def test_all_outputs_together_satisfy_the_validator(settings):
     write_all(settings, plan)
     figure = {"subject": "01", "direction": "AP"}
     write_output("figure_run", figure, "<svg/>", settings, what="sdc", suffix="dwi")
-    about = {"metadata": sidecar("fieldmap_check", settings), "route": "measured"}
-    write_output("fieldmap_check", figure, image(3, 3, 3), settings, **about)  # no magnitude
+    for key, route in (("fieldmap_check", "measured"), ("fieldmap_std", "synth")):  # no magnitude
+        about = {"metadata": sidecar(key, settings), "route": route}
+        write_output(key, figure, image(3, 3, 3), settings, **about)
     settings.log_dir.mkdir(parents=True)
     settings.to_toml(settings.log_dir / "bids-gan.toml")
     (settings.log_dir / "crash-x.txt").write_text("x")
@@ -262,3 +265,15 @@ def test_folder_of_another_dataset_is_refused(settings, makers):
     write_dataset(settings.output_dir, about)
     with pytest.raises(UsageError, match="holds another dataset"):
         write_description(settings)
+
+
+def test_file_that_found_no_room_is_named(tmp_path):
+    def write(part):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left") as error:
+        write_whole(tmp_path / "x.json", write)
+    known = explain(error.value, {"OUTPUT_DIR": tmp_path})
+    assert str(known).startswith(f"{tmp_path}/x.json: no space left")
+    assert known.exit_code == 75
+    assert not list(tmp_path.iterdir())

@@ -86,15 +86,15 @@ def test_golden_text(plan):
     )
 
 
-def test_missing_metadata_stops_everybody(plan):
+def test_missing_metadata_refuse_a_person_and_nobody_else(plan):
     content = {
         **T1W,
         **diffusion(RUN, {"PhaseEncodingAxis": "j"}),
         "sub-02/anat/sub-02_T1w.nii.gz": None,
     }
     made = plan(content)
-    assert made.runnable == ()
-    (problem,) = made.problems
+    assert [session.label for session in made.runnable] == ["sub-02"]
+    (problem,) = made.refused[0].problems
     for word in [
         f"{RUN}_dwi.nii.gz",
         f"{RUN}_dwi.json",
@@ -107,7 +107,7 @@ def test_missing_metadata_stops_everybody(plan):
         "--sdc none",
     ]:
         assert word in problem
-    assert "0 of 2 sessions can be processed" in format_plan(made)
+    assert "1 of 2 sessions can be processed" in format_plan(made)
 
 
 def test_missing_metadata_with_warn_or_without_correction(plan):
@@ -120,17 +120,31 @@ def test_missing_metadata_with_warn_or_without_correction(plan):
 
 
 def test_missing_json_is_named(plan):
-    (problem,) = plan({**T1W, **diffusion(RUN, None)}).problems
+    (problem,) = plan({**T1W, **diffusion(RUN, None)}).refused[0].problems
     assert f"{RUN}_dwi.json" in problem
 
 
-def test_metadata_of_a_refused_person_do_not_stop_others(plan):
+def test_all_problems_of_a_person_are_told_at_once(plan):
     made = plan({**T1W, **diffusion("sub-02/dwi/sub-02", {})})
-    assert made.problems == ()
     assert [session.label for session in made.runnable] == ["sub-01"]
     refused = made.sessions[1]
     assert "no T1w image" in refused.problems[0]
     assert "PhaseEncodingDirection is missing" in refused.problems[1]
+
+
+def test_owner_of_an_unreadable_file_is_refused(plan):
+    content = {
+        **T1W,
+        "sub-02/ses-a/anat/sub-02_ses-a_T1w.nii.gz": None,
+        **diffusion("sub-02/ses-b/dwi/sub-02_ses-b"),
+        "sub-02/ses-b/dwi/sub-02_ses-b_dwi.json": "{",
+    }
+    made = plan(content)
+    assert [session.label for session in made.runnable] == ["sub-01"]
+    assert [session.label for session in made.refused] == ["sub-02 ses-a", "sub-02 ses-b"]
+    for session in made.refused:
+        (problem,) = session.problems
+        assert problem.startswith("sub-02/ses-b/dwi/sub-02_ses-b_dwi.json is no JSON")
 
 
 def test_metadata_are_inherited(plan):
@@ -159,8 +173,9 @@ def test_gradients_are_inherited(plan):
 def test_faulty_gradients_stop_or_leave_out(plan, change, words):
     content = {**T1W, **diffusion(RUN), **change}
     made = plan(content)
-    assert words in made.problems[0]
-    assert "--sdc-on-failure warn" in made.problems[0]
+    (problem,) = made.refused[0].problems
+    assert words in problem
+    assert "--sdc-on-failure warn" in problem
     made = plan(content, sdc_on_failure="warn")
     (session,) = made.runnable
     assert session.dwi == ()
@@ -172,7 +187,7 @@ def test_faulty_gradients_stop_or_leave_out(plan, change, words):
 def test_absent_gradients_are_named(plan, kind):
     content = {**T1W, **diffusion(RUN)}
     del content[f"{RUN}_dwi.{kind}"]
-    (problem,) = plan(content).problems
+    (problem,) = plan(content).refused[0].problems
     assert f"no gradient file: sub-01_dir-AP_dwi.{kind}" in problem
 
 
@@ -191,7 +206,7 @@ def test_runs_that_are_no_series_are_left_out_and_said(plan):
 def test_runs_that_would_overwrite_each_other(plan):
     content = {**T1W, **diffusion(RUN)}
     content[f"{RUN}_dwi.nii"] = None
-    (problem,) = plan(content).problems
+    (problem,) = plan(content).refused[0].problems
     assert "cannot be told from" in problem
 
 

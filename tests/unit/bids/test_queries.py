@@ -4,6 +4,7 @@ import json
 
 import pytest
 from bids_tree import diffusion, write_dataset
+from sqlalchemy import text
 
 from bids_gan.bids.queries import find_images, load_filters, open_layout
 from bids_gan.errors import DataError, UsageError
@@ -96,3 +97,14 @@ def test_broken_json_is_named(root):
     (root / "sub-01/dwi/sub-01_dir-AP_dwi.json").write_text("{,}")
     with pytest.raises(DataError, match=r"sub-01_dir-AP_dwi\.json"):
         t1w_names(root)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_files_of_a_person_are_found_without_going_through_everybodys(root, tmp_path, kept):
+    given = {"bids_database_dir": tmp_path / "index"} if kept else {}
+    settings = Settings(root, root / "out", **given)
+    question = "SELECT * FROM tags WHERE entity_name = 'subject' AND _value = '\"01\"'"
+    for _ in range(2):  # the second time a kept index is opened as it is
+        session = open_layout(settings).connection_manager.session
+        steps = session.execute(text(f"EXPLAIN QUERY PLAN {question}")).all()
+        assert "SEARCH tags USING INDEX tag_of_entity" in str(steps)

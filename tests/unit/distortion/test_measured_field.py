@@ -22,6 +22,7 @@ from bids_gan.distortion.measurement import (
 from bids_gan.distortion.phase import phase_to_hz, to_radians
 from bids_gan.distortion.units import mm_per_hz
 from bids_gan.errors import DataError
+from bids_gan.reports.numbers import known_numbers
 
 DELTA_TE = 0.00246
 READOUT = 0.05
@@ -232,7 +233,7 @@ def still(aligned, monkeypatch):
 @pytest.fixture
 def no_gain(monkeypatch):
     """Agreement with the T1w takes seconds; where it matters, it is computed."""
-    monkeypatch.setattr(module, "agreement_gain", lambda *_: {"b0": 0.0, "fa": 0.0})
+    monkeypatch.setattr(module, "agreement", lambda *_: {"b0_gain": 0.0, "fa_gain": 0.0})
 
 
 @pytest.mark.parametrize("orientation", ["RAS", "LIA"])  # right-handed and left-handed
@@ -255,6 +256,12 @@ def test_wrong_sign_is_refused(still):
     quality = correct_by_measurement(measurement, images, "j", READOUT).quality
     assert (quality["accepted"], quality["reasons"]) == (True, [])
     assert quality["measured_fa_gain"] > 0.01
+    for name in ("measured_b0", "measured_fa"):
+        before, after, gain = (quality[f"{name}_{part}"] for part in ("before", "after", "gain"))
+        assert gain == pytest.approx(after - before)
+        assert -1 < before < 1
+        assert -1 < after < 1
+    assert set(quality) - {"accepted", "reasons"} <= set(known_numbers())
     wrong = replace(measurement, values=-measurement.values)
     refused = correct_by_measurement(wrong, images, "j", READOUT).quality
     assert refused["accepted"] is False

@@ -59,15 +59,17 @@ def project(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content))
 
-    def write_run(run, motion=True, **quality):
+    def write_run(run, motion=True, check=None, **quality):
         content = {"SDCQuality": QUALITY | quality} if quality.pop("block", True) else {}
+        if check:
+            content["SDCCheck"] = check
         if motion:
             content["Motion"] = {"fd_mean": 0.2, "fd_max": 0.7}
         write_sidecar("dwi", run.entities, content)
 
-    def write_model(subject="01", **more):
+    def write_model(subject="01", target="FA", **more):
         content = {"Model": "t1w-to-fa", "ModelVersion": "7", "WeightsSHA256": "ab" * 32}
-        write_sidecar("synth_fa", {"subject": subject}, content | more)
+        write_sidecar(f"synth_{target.lower()}", {"subject": subject}, content | more)
 
     return SimpleNamespace(
         settings=settings,

@@ -14,6 +14,7 @@ from bids_gan.bids.route import Route
 from bids_gan.interfaces.derivatives import SaveFieldDifferences
 from bids_gan.itk import write_affine
 from bids_gan.reports.comparison import compare_fields
+from bids_gan.reports.group import write_group
 from bids_gan.reports.subject import write_subject_reports
 
 SHAPE = (24, 28, 20)
@@ -57,8 +58,8 @@ def test_fields_are_compared_in_the_head_and_in_mm_of_the_run(project, session):
     found = compare_fields(project.out, session, session.dwi[0])
     assert found.other == "dir-PA"
     expected = 10 * ZOOM * session.dwi[0].readout_time
-    assert found.numbers["field_difference_median_mm"] == pytest.approx(expected, abs=0.05)
-    assert found.numbers["field_difference_p95_mm"] == pytest.approx(expected, abs=0.2)
+    assert found.record["field_difference_median_mm"] == pytest.approx(expected, abs=0.05)
+    assert found.record["field_difference_p95_mm"] == pytest.approx(expected, abs=0.2)
     back = compare_fields(project.out, session, session.dwi[1])
     inside = np.asarray(back.mask.dataobj) > 0
     assert np.median(np.asarray(back.hz.dataobj)[inside]) == pytest.approx(10, abs=0.5)
@@ -104,7 +105,7 @@ def test_what_was_acquired_is_compared_before_another_run(project, checked):
     found = compare_fields(project.out, checked, run)
     assert found.other == "sub-01_phasediff.nii.gz"
     expected = 20 * ZOOM * run.readout_time
-    assert found.numbers["field_difference_median_mm"] == pytest.approx(expected)
+    assert found.record["field_difference_median_mm"] == pytest.approx(expected)
     path.unlink()  # it was not believable
     assert compare_fields(project.out, checked, run).other == "dir-PA"
 
@@ -123,18 +124,52 @@ def test_report_says_why_what_was_acquired_is_not_compared(project, checked):
     assert html.count("is not believable") == 1
 
 
-def test_figure_and_numbers_reach_the_report(project, session, monkeypatch):
+def kept(project):
+    """Names, after the direction, of what is kept of differences."""
+    return sorted(path.name.partition("_dir-")[2] for path in project.out.rglob("*difference_*"))
+
+
+def test_figure_and_numbers_reach_reports_of_a_person_and_of_all(project, session, monkeypatch):
     monkeypatch.chdir(project.out)  # the working folder of the step
     for run in session.dwi:
         project.write_run(run)
     step = SaveFieldDifferences(settings=project.settings, session=session, saved=["x"])
     saved = step.run().outputs.saved
-    assert [path.partition("_dir-")[2] for path in saved] == [
+    assert sorted(Path(path).name.partition("_dir-")[2] for path in saved) == kept(project)
+    assert kept(project) == [
         "AP_desc-fielddifference_dwi.svg",
+        "AP_desc-fielddifference_qc.json",
         "PA_desc-fielddifference_dwi.svg",
+        "PA_desc-fielddifference_qc.json",
     ]
     write_subject_reports(project.settings, replace(project.plan, sessions=(session,)))
     html = (project.out / "sub-01.html").read_text()
     assert html.count('desc-fielddifference_dwi.svg" ') >= 2
     assert "compared with that of dir-PA" in html
     assert "Median difference to another field" in html
+    write_group(project.out)
+    columns, ap, pa = (
+        line.split("\t")
+        for line in (project.out / "group_desc-sdc_qc.tsv").read_text().splitlines()
+    )
+    assert ap[columns.index("compared_with")] == "dir-PA"
+    expected = 10 * ZOOM * session.dwi[0].readout_time
+    median = columns.index("field_difference_median_mm")
+    assert float(ap[median]) == pytest.approx(expected, abs=0.05)
+    assert float(pa[median]) == pytest.approx(expected, abs=0.05)
+    assert (
+        "Median difference to another field (mm), runs: 2"
+        in (project.out / "group.html").read_text()
+    )
+
+
+def test_difference_of_an_earlier_run_does_not_outlive_it(project, session, monkeypatch):
+    monkeypatch.chdir(project.out)
+    settings = project.settings
+    SaveFieldDifferences(settings=settings, session=session, saved=["x"]).run()
+    alone = replace(session, dwi=session.dwi[:1])
+    SaveFieldDifferences(settings=settings, session=alone, saved=["x"]).run()
+    assert kept(project) == [
+        "PA_desc-fielddifference_dwi.svg",
+        "PA_desc-fielddifference_qc.json",
+    ]

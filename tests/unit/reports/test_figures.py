@@ -17,6 +17,8 @@ from bids_gan.reports.mosaic import Row, draw_rows, make_canvas, window
 SHAPE = (24, 28, 20)
 PICTURE = '<svg viewBox="0 0 1 1"></svg>'
 
+STATES = ("before", "after")
+
 
 def upright(oblique=0.0):
     """Affine of a RAS+ grid with unequal voxels, turned about the vertical by some degrees."""
@@ -53,9 +55,9 @@ def draw_all(image, mask, folder):
     figures.plot_anatomy(image, mask, mask, small, folder / "anatomy.svg")
     figures.plot_synthesis(image, small, small, mask, folder / "synthesis.svg", target="FA")
     figures.plot_synthesis(image, small, small, mask, folder / "bone.svg", target="CT")
-    figures.plot_before_after(image, small, mask, mask, folder / "flicker.svg", name="b0")
+    figures.plot_before_after(image, small, mask, mask, folder / "flicker.svg", names=STATES)
     colour = nib.concat_images([small, small, small])
-    figures.plot_before_after(colour, colour, mask, mask, folder / "colour.svg", name="colour FA")
+    figures.plot_before_after(colour, colour, mask, mask, folder / "colour.svg", names=STATES)
     figures.plot_field(field, image, mask, -0.14, folder / "field.svg")
     figures.plot_displacement(field, mask, folder / "displacement.svg")
     return {path.stem: path.read_text() for path in folder.glob("*.svg")}
@@ -113,7 +115,7 @@ def test_empty_mask_is_refused():
 def test_flicker_holds_both_states_with_the_same_slices_and_moves_on_hover(tmp_path):
     image, mask = phantom()
     shifted = nib.Nifti1Image(np.roll(image.get_fdata(), 2, axis=1), image.affine)
-    path = figures.plot_before_after(image, shifted, mask, mask, tmp_path / "f.svg", name="b0")
+    path = figures.plot_before_after(image, shifted, mask, mask, tmp_path / "f.svg", names=STATES)
     svg = path.read_text()
     after, before = svg.split('<g class="foreground-svg">')
     assert ":hover" in svg
@@ -170,8 +172,9 @@ def test_field_bar_gives_hz_symmetric_and_mm(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "to_svg", lambda fig: seen.setdefault("fig", fig) and "<svg/>")
     image, mask = phantom()
     field = nib.Nifti1Image(np.where(mask.get_fdata() > 0, 37.0, 0), image.affine)
-    figures.plot_field(field, image, mask, 0.1, tmp_path / "f.svg", error_mm=0.84)
-    (foot,) = seen["fig"].texts
+    std = nib.Nifti1Image(np.full(SHAPE, 8.4), image.affine)
+    figures.plot_field(field, image, mask, 0.1, tmp_path / "f.svg", std_hz=std)
+    foot = seen["fig"].texts[-1]
     assert foot.get_text().endswith("± 8.4 Hz, ± 0.84 mm")
     bar = seen["fig"].axes[-1]
     assert bar.get_xlim() == (-40, 40)
@@ -185,7 +188,8 @@ def draw_charts(image, mask, folder):
     """Every figure that is not made of slices only, with texts as long as they get."""
     field = nib.Nifti1Image(image.get_fdata() - 40, image.affine)
     name = "field minus that of the opposite phase encoding"
-    figures.plot_field(field, image, mask, -0.14, folder / "f.svg", name=name, error_mm=0.84)
+    std = nib.Nifti1Image(np.full(SHAPE, 8.4), image.affine)
+    figures.plot_field(field, image, mask, -0.14, folder / "f.svg", name=name, std_hz=std)
     figures.plot_displacement(field, mask, folder / "displacement.svg")
     matrices = np.tile(np.eye(4), (5, 1, 1))
     matrices[3, :3, 3] = [-112.5, 0, 75]
@@ -241,7 +245,7 @@ def test_colours_keep_their_places_and_are_not_stretched(tmp_path, monkeypatch):
     blue = nib.Nifti1Image(np.where(image.get_fdata() > 60, 0, 0.2), image.affine)
     none = nib.Nifti1Image(np.zeros(SHAPE), image.affine)
     before = nib.concat_images([red, none, blue])
-    figures.plot_before_after(before, before, mask, mask, tmp_path / "f.svg", name="colour FA")
+    figures.plot_before_after(before, before, mask, mask, tmp_path / "f.svg", names=STATES)
     picture = seen[0].axes[0].images[0].get_array()
     assert np.asarray(picture.max(axis=(0, 1))) == pytest.approx([0.7, 0, 0.2])
     assert np.all(picture[picture[..., 0] > 0.6][:, 2] < 0.01)
@@ -269,7 +273,7 @@ def test_tissues_are_outlined_where_they_lie_in_colours_of_their_own(tmp_path, m
 
 def test_flicker_can_be_reached_by_keyboard(tmp_path):
     image, mask = phantom()
-    path = figures.plot_before_after(image, image, mask, mask, tmp_path / "f.svg", name="b0")
+    path = figures.plot_before_after(image, image, mask, mask, tmp_path / "f.svg", names=STATES)
     svg = path.read_text()
     assert 'tabindex="0"' in svg.split(">")[0]
     assert svg.count(":focus") == 2

@@ -77,6 +77,27 @@ def test_people_with_a_t1w_only_have_a_line_of_their_own(project):
     assert "could not be read" not in html
 
 
+def test_every_contrast_has_its_score_for_the_t1w(project):
+    project.write_run(project.runs[0])
+    project.write_model(OutOfDistribution=1.25)
+    for target, score in (("T2w", 2.5), ("FDG", 3.5), ("CT", None)):
+        project.write_model(target=target, OutOfDistribution=score, Appearance={"grey_mean": 9})
+    project.write_model("02", target="FDG", OutOfDistribution=5)
+    broken = project.out / "sub-02/anat/sub-02_space-T1w_desc-synth_ct.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{")
+    write_group(project.out)
+    ap, other = table(project.out)
+    columns = [name for name in ap if name.startswith("ood_score")]
+    assert columns == ["ood_score", "ood_score_t2w", "ood_score_fdg", "ood_score_ct"]
+    assert [ap[name] for name in columns] == ["1.25", "2.5", "3.5", "n/a"]
+    assert [other[name] for name in columns] == ["n/a", "n/a", "5", "n/a"]
+    assert "grey_mean" not in ap  # it is of the T1w, and comes with the FA
+    html = (project.out / "group.html").read_text()
+    assert "Out-of-distribution score, FDG, runs: 2, from 3.5 to 5" in html
+    assert broken.name in html
+
+
 def test_broken_sidecar_is_named_and_does_not_stop_the_rest(project):
     for run in project.runs:
         project.write_run(run)

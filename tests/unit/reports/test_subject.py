@@ -1,12 +1,16 @@
 import os
 import re
+import shlex
 from dataclasses import replace
+from importlib.metadata import version
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from bids_gan import __version__
 from bids_gan.bids.outputs import output_path
+from bids_gan.cli.parser import parse_settings
 from bids_gan.errors import ProcessingError
 from bids_gan.reports import subject
 from bids_gan.reports.outcome import read_outcome, read_synthesis
@@ -62,6 +66,12 @@ def test_the_first_line_gives_the_reasons_in_words(project):
     assert "unlike those of the training" in reasons[1]
 
 
+def test_summary_has_the_versions(project):
+    summary = " ".join(section(write(project), "Summary").split())
+    assert f"bids-gan {__version__}, torch {version('torch')};" in summary
+    assert f"torch</td><td>{version('torch')}</td>" in section(write(project), "About")
+
+
 @pytest.mark.parametrize(
     ("run", "sidecar", "state", "words"),
     [
@@ -93,6 +103,21 @@ def test_strange_t1w_is_said_to_be_strange(project, score, state, words):
     assert outcome.state == state
     assert words in outcome.sentence
     assert ("score" in outcome.sentence) == (score is not None)
+
+
+def test_parts_of_the_score_are_shown_and_the_farthest_is_named(project):
+    seen = {"grey_mean": [0.6, 0.06], "brain_volume_ml": [1400, 150], "new": [1, 1]}
+    appearance = {"grey_mean": 0.66, "brain_volume_ml": 1025.0, "of_another_version": 1}
+    project.write_model(Appearance=appearance, RangeSeen=seen)
+    page = section(write(project), "Synthesis")
+    assert "training of the FA is “Brain volume (ml)”, by\n2.5 standard" in page
+    grey, volume = page.split("Standard score</th>")[1].split("<tr>")[1:]
+    assert "<td>Grey matter of the T1w</td>" in grey
+    assert re.findall(r'"number">([^<]+)<', grey) == ["+1.0", "0.66", "0.6 ± 0.06"]
+    assert "<td>Brain volume (ml)</td>" in volume
+    assert re.findall(r'"number">([^<]+)<', volume) == ["farthest: −2.5", "1025", "1400 ± 150"]
+    project.write_model(Appearance=appearance)
+    assert "Standard score" not in write(project)
 
 
 def test_every_contrast_that_was_asked_for_has_its_line_and_figure(project):
@@ -271,6 +296,19 @@ def test_rerun_command_is_quoted_and_names_the_stored_settings(project):
     assert "--participant-label 01" in command
     assert f"'{project.settings.work_dir}'" in command
     assert f"{project.settings.run_uuid}/bids-gan.toml" in command
+
+
+def test_rerun_command_runs_again_even_if_only_the_pages_were_written_last(project):
+    """What an earlier call did once, here and to the work folder, is not done again."""
+    once = {"reports_only": True, "clean_workdir": True, "dry_run": True, "write_graph": True}
+    settings = replace(project.settings, targets=("CT",), **once)
+    settings.bids_dir.mkdir(exist_ok=True)
+    settings.log_dir.mkdir(parents=True)
+    settings.to_toml(settings.log_dir / "bids-gan.toml")
+    again = parse_settings(shlex.split(rerun_command(settings, "01"))[1:])
+    assert again.targets == ("CT",)
+    assert again.participant_label == ("01",)
+    assert not any(getattr(again, name) for name in once)
 
 
 def test_one_failing_report_does_not_stop_the_others(project, monkeypatch):

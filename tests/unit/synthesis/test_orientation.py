@@ -9,7 +9,8 @@ from bids_gan.anatomy.template import template_t1w
 from bids_gan.errors import DataError
 from bids_gan.geometry import resample
 from bids_gan.models.registry import find_card, load_model
-from bids_gan.synthesis.generate import appearance, out_of_distribution, synthesise
+from bids_gan.synthesis.familiarity import out_of_distribution
+from bids_gan.synthesis.generate import appearance, synthesise
 
 #: axis codes, voxel sizes in mm, rotation in degrees
 GRIDS = {

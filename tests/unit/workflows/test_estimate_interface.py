@@ -22,6 +22,7 @@ from bids_gan.interfaces.diffusion import CheckField, EstimateCorrection
 SHAPE = (12, 12, 12)
 FIELD = np.full(SHAPE, 7.0, np.float32)
 VERDICT = {"accepted": True, "reasons": []}
+SPREAD = {**VERDICT, "displacement_spread_mm": 1.0}
 MOVED = np.eye(4)
 MOVED[0, 3] = 3.0
 #: what the plan chose for each route
@@ -64,12 +65,12 @@ def estimates(monkeypatch):
 
         monkeypatch.setattr(module, name, function)
 
-    estimate = SimpleNamespace(hz=FIELD, dwi_to_t1w=MOVED)
+    estimate = SimpleNamespace(hz=FIELD, dwi_to_t1w=MOVED, displacement_mm=FIELD, mask=FIELD > 0)
     found = SimpleNamespace(moved_degrees=0.0, moved_mm=3.0)
     stand_in(
         correct,
         "estimate_correction",
-        SimpleNamespace(estimate=estimate, coregistration=found, quality=VERDICT),
+        SimpleNamespace(estimate=estimate, coregistration=found, quality=SPREAD),
     )
     both = SimpleNamespace(hz=FIELD, dwi_to_t1w=MOVED, quality=VERDICT)
     stand_in(measured, "correct_by_measurement", both)
@@ -88,6 +89,7 @@ def test_route_leads_to_its_estimate(name, inputs, estimates, tmp_path):
     quality = json.loads(Path(made.quality).read_text())
     assert quality["rigid_translation_mm"] == pytest.approx(3)
     assert ("accepted" in quality) == (name != "none")
+    assert isdefined(made.field_std) == (name == "synth")
     wanted = {
         "measured": {"load_measurement", "correct_by_measurement"},
         "reverse-pe": {"load_b0", "correct_by_pair", "align"},

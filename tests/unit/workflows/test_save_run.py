@@ -26,6 +26,9 @@ TEXTS = {
 }
 
 
+RUN = {"subject": "01", "direction": "AP"}
+
+
 @pytest.fixture
 def save(tmp_path, monkeypatch):
     """Save a run of route synth; images hold 1."""
@@ -39,7 +42,7 @@ def save(tmp_path, monkeypatch):
         bval=dwi,
         bvec=dwi,
         sidecar=None,
-        entities={"subject": "01", "direction": "AP"},
+        entities=RUN,
         pe_direction="j-",
         pe_source="",
         readout_time=0.05,
@@ -55,11 +58,11 @@ def save(tmp_path, monkeypatch):
     given["motion"] = tmp_path / "motion.npz"
     np.savez(given["motion"], fd=[np.nan, 0.5])
 
-    def saved(check_quality=None, **more):
-        checked = run
+    def saved(check_quality=None, route="synth", **more):
+        checked = replace(run, correction=Route(route, "asked"))
         if check_quality:
             check = Route("measured", "acquired too", measured=field)
-            checked = replace(run, correction=replace(run.correction, check=check))
+            checked = replace(checked, correction=replace(checked.correction, check=check))
             (tmp_path / "check.json").write_text(json.dumps(check_quality))
             more["check_quality"] = tmp_path / "check.json"
         session = SessionPlan("01", None, T1wChoice(raw / "sub-01/t1w.nii.gz", ""), (checked,))
@@ -69,6 +72,7 @@ def save(tmp_path, monkeypatch):
         return text, settings.output_dir / output_path("fieldmap_check", run.entities, "measured")
 
     saved.image = given["field"]
+    saved.out = settings.output_dir
     return saved
 
 
@@ -93,3 +97,18 @@ def test_without_other_fields_nothing_is_said(save):
     text, field = save()
     assert "SDCCheck" not in text
     assert not field.exists()
+
+
+def test_what_another_route_found_and_drew_before_is_gone(save):
+    """Nothing of a correction is left for a report, or for other software, once there is none."""
+    picture = str(save.out.parent / "picture.svg")
+    Path(picture).write_text("<svg/>")
+    figures = dict.fromkeys(("motion", "fieldmap", "displacement"), picture)
+    found = {"accepted": True, "reasons": []}
+    save(found, check_field=save.image, field_std=save.image, figures=figures)
+    (save.out / output_path("figure_run", RUN, what="fielddifference", suffix="dwi")).touch()
+    assert len(list(save.out.glob("sub-01/fmap/*"))) == 8  # four images, four JSON files
+    save(route="none", figures={"motion": picture})
+    assert not list(save.out.glob("sub-01/fmap/*"))
+    left = {path.name for path in save.out.glob("sub-01/figures/*")}
+    assert left == {"sub-01_dir-AP_desc-motion_dwi.svg"}
