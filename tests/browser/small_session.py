@@ -101,7 +101,9 @@ def _draw_run(settings: Settings, entities: dict[str, str], field: np.ndarray) -
     ):
         before, after = (_image(np.multiply.outer(data, scale)) for data in (back, middle))
         names, out_file = (f"{what} before", f"{what} after"), path(f"sdc{what}")
-        figures.plot_before_after(before, after, synth_fa, mask, out_file, names=names, limits=limits)
+        figures.plot_before_after(
+            before, after, synth_fa, mask, out_file, names=names, limits=limits
+        )
     draw_field = partial(figures.plot_field, background=_image(middle * 900), brain_mask=mask)
     shift, other = MM_PER_HZ * field, "field minus that of another"
     images = {"field_hz": _image(field), "mm_per_hz": MM_PER_HZ}
