@@ -184,7 +184,10 @@ def test_text_from_outside_is_escaped_everywhere(project):
     crash.parent.mkdir(parents=True)
     crash.write_text(f"Node: bids_gan_wf.sub_01_wf.<b>\n\nValueError: {project.hostile}\n")
     session = replace(
-        project.plan.sessions[0], notes=(project.hostile,), brain_mask_reason=project.hostile
+        project.plan.sessions[0],
+        notes=(project.hostile,),
+        problems=(project.hostile,),
+        brain_mask_reason=project.hostile,
     )
     session = replace(session, t1w=replace(session.t1w, reason=project.hostile))
     others = project.plan.sessions[1:]
@@ -192,7 +195,6 @@ def test_text_from_outside_is_escaped_everywhere(project):
         project.plan,
         sessions=(session, *others),
         notes=(project.hostile,),
-        problems=(project.hostile,),
     )
     for html in (write(project, plan), (project.out / "sub-02.html").read_text()):
         assert "&lt;script&gt;" in html
