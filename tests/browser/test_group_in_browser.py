@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import pytest
+from group_page import DRAWN, simulate
 
 from bids_gan.reports import group_page
 from bids_gan.reports.group import write_group
@@ -18,9 +20,9 @@ def group(tmp_path):
     return write_people(tmp_path)
 
 
-def write_people(tmp_path):
-    """Twelve people; the last has no report, the third a number far from the others."""
-    for n in range(PEOPLE):
+def write_people(tmp_path, people=PEOPLE):
+    """Some people; the last has no report, the third a number far from the others."""
+    for n in range(people):
         person = f"sub-{n:02}"
         folder = tmp_path / person / "dwi"
         folder.mkdir(parents=True)
@@ -30,7 +32,7 @@ def write_people(tmp_path):
         quality = {"accepted": n != 5, "reasons": [] if n != 5 else ["no gain"], **numbers}
         path = folder / f"{person}_dir-AP_desc-preproc_dwi.json"
         path.write_text(json.dumps({"SDCQuality": quality}))
-        if n < PEOPLE - 1:
+        if n < people - 1:
             page = f'<!DOCTYPE html><html lang="en"><title>{person}</title><main><h1>{person}</h1>'
             (tmp_path / f"{person}.html").write_text(page)
     write_group(tmp_path)
@@ -55,6 +57,18 @@ def test_page_fits_and_is_accessible(visit, group, width, scheme):
     page = visit(group, width, scheme)
     assert drawn(page, "overlap") == (PEOPLE, 1)
     assert drawn(page, "fd_max_mm") == (PEOPLE, 0)
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_page_of_one_person(visit, tmp_path, width):
+    page = visit(write_people(tmp_path, 1), width)
+    assert "1 diffusion run of 1 person:" in page.locator("main > p").first.inner_text()
+    assert {drawn(page, number) for number in known_numbers()} == {(1, 0)}
+    page.get_by_role("button", name="Overlap of the brain masks").click()
+    assert shown(page) == ["sub-00"]
+    page.get_by_label("flagged ones only").check()
+    assert shown(page) == []
+    assert page.locator("#count").inner_text() == "0 of 1 rows fit"
 
 
 def test_sorting_by_a_number_and_back(visit, group):
@@ -100,6 +114,29 @@ def test_rows_beyond_the_first_wait_but_are_sorted_and_filtered(visit, tmp_path,
     assert shown(page) == ["sub-11"]
     page.get_by_label("Show runs with").fill("")
     assert len(shown(page)) == 5
+
+
+def test_two_thousand_people_are_drawn_sorted_and_filtered(visit, tmp_path):
+    path = simulate(tmp_path, 2000)
+    assert path.stat().st_size < 10e6
+    with (tmp_path / "group_desc-sdc_qc.tsv").open(newline="") as table:
+        overlap = {
+            row["participant_id"]: float(row["overlap"])
+            for row in csv.DictReader(table, delimiter="\t")
+        }
+    assert len(overlap) == 2000
+    page = visit(path, large=True)
+    page.evaluate(DRAWN)
+    assert {drawn(page, number)[0] for number in known_numbers()} == {2000}
+    assert page.locator("#count").inner_text() == "2000 of 2000 rows fit"
+    heading = page.locator("th button", has_text="Overlap of the brain masks")
+    first = page.locator("tbody tr:first-child td:first-child")
+    for end in (min, max):
+        heading.click()
+        assert first.inner_text() == end(overlap, key=overlap.get)
+    page.locator("#words").fill("sub-1234")
+    assert shown(page) == ["sub-1234"]
+    assert drawn(page, "overlap")[0] == 1
 
 
 def test_people_with_a_t1w_only_stand_in_plots_and_table(visit, group):

@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 import json
-from io import BytesIO
 
 import pytest
-from PIL import Image
-from small_session import make_session
-
-from bids_gan.reports.viewer import write_viewer
-
-
-@pytest.fixture
-def viewer(tmp_path):
-    """The page of a small session."""
-    settings, plan = make_session(tmp_path)
-    return write_viewer(settings, plan.sessions[0])
+from looks import count_colours
 
 
 @pytest.fixture
@@ -37,7 +26,7 @@ def pictures(page):
 
 def colours(page, side):
     """How many different colours a canvas shows."""
-    return len(Image.open(BytesIO(pictures(page)[side])).convert("RGB").getcolors(1 << 24))
+    return count_colours(page.locator("canvas").nth(side))
 
 
 def test_both_images_are_drawn(window):
@@ -115,7 +104,63 @@ def test_cross_hairs_are_linked_and_move_by_keys(window):
     assert places.nth(1).inner_text().split(":")[0] != right
 
 
-def test_page_fits_a_narrow_window_in_the_dark(visit, viewer):
-    page = visit(viewer, 400, "dark")
+def test_every_image_can_be_shown_and_laid_over(window):
+    names = window.locator(".pane select").first.locator("option").all_inner_texts()
+    assert "synthetic FA" in names
+    assert "field in Hz, not applied, dir-PA" in names
+    assert window.get_by_label("Overlay").locator("option").all_inner_texts() == ["none", *names]
+    plain, drawn = pictures(window), 1
+    lists = window.locator(".pane select").nth(1), window.get_by_label("Overlay")
+    for name in names:
+        for images in lists:
+            images.select_option(label=name)
+            drawn += 1
+            wait(window, drawn)
+        assert colours(window, 1) > 50, name
+        assert pictures(window)[0] != plain[0], name
+        assert window.locator("output").nth(1).inner_text().count(name) == 2
+
+
+def test_plus_and_minus_change_the_opacity_of_the_overlay(window):
+    window.keyboard.press("f")
+    wait(window, 2)
+    half, slider = pictures(window), window.get_by_label("Opacity")
+    for key, value in (("+", "0.55"), ("+", "0.6"), ("-", "0.55"), ("-", "0.5"), ("-", "0.45")):
+        window.keyboard.press(key)
+        assert slider.input_value() == value
+        assert (pictures(window) == half) == (value == "0.5")
+
+
+def test_click_moves_the_cross_hair_of_the_other_image_too(window):
+    left, places = window.locator("canvas").first, window.locator("output")
+    before = pictures(window)[1]
+    box = left.bounding_box()
+    # front of the head in the picture of left and right, front and back
+    left.click(position={"x": box["width"] * 0.15, "y": box["height"] * 0.6})
+    clicked, other = (text.split(":")[0] for text in places.all_inner_texts())
+    assert clicked == other
+    (x, side), (y, front), _ = (part.split()[:2] for part in clicked.split(", "))
+    assert (side, front) == ("L", "A")
+    assert int(x) > 10
+    assert int(y) > 10
+    assert pictures(window)[1] != before
+
+
+def test_browser_without_webgl_says_what_is_needed(launch, viewer):
+    browser = launch("--disable-3d-apis")
+    page, faults = browser.new_page(), []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(viewer.as_uri())
+    page.locator("#trouble").wait_for()
+    assert "a browser with WebGL 2 is needed" in page.locator("#trouble").inner_text()
+    assert page.get_by_role("link", name="Back to the report").is_visible()
+    assert faults == []
+    browser.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_page_fits_and_is_accessible(visit, viewer, width, scheme):
+    page = visit(viewer, width, scheme)
     wait(page, 1)
     assert colours(page, 0) > 50

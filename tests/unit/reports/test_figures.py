@@ -184,24 +184,57 @@ def test_field_bar_gives_hz_symmetric_and_mm(tmp_path, monkeypatch):
     assert millimetres.get_xlim() == pytest.approx((-4, 4))
 
 
-def test_text_stays_inside_the_figure():
-    image, mask = phantom()
-    canvas = make_canvas(mask)
-    data = canvas.read(image)
-    rows = [Row(data, axis, "title", limits=(0, 0.0325), bar="SD of FA") for axis in (2, 1, 0)]
-    fig = draw_rows(rows, canvas)
-    fig.draw_without_rendering()
-    frame = fig.bbox
-    texts = [text for ax in fig.axes for text in ax.texts] + fig.texts
-    bars = [ax for ax in fig.axes if ax.get_ylabel()]
-    assert len(bars) == 3
-    texts += [text for ax in bars for text in (ax.yaxis.label, *ax.get_yticklabels())]
-    for text in texts:
-        box = text.get_window_extent()
-        assert box.x0 >= frame.x0, text.get_text()
-        assert box.x1 <= frame.x1, text.get_text()
-        assert box.y0 >= frame.y0, text.get_text()
-        assert box.y1 <= frame.y1, text.get_text()
+def draw_charts(image, mask, folder):
+    """Every figure that is not made of slices only, with texts as long as they get."""
+    field = nib.Nifti1Image(image.get_fdata() - 40, image.affine)
+    name = "field minus that of the opposite phase encoding"
+    std = nib.Nifti1Image(np.full(SHAPE, 8.4), image.affine)
+    figures.plot_field(field, image, mask, -0.14, folder / "f.svg", name=name, std_hz=std)
+    figures.plot_displacement(field, mask, folder / "displacement.svg")
+    matrices = np.tile(np.eye(4), (5, 1, 1))
+    matrices[3, :3, 3] = [-112.5, 0, 75]
+    figures.plot_motion(matrices, np.array([np.nan, 0, 0, 130, 130]), folder / "motion.svg")
+    shells = np.array([0, 700, 1000, 2000, 3000, 10000.0])
+    bvals, turns = np.repeat(shells, 30), np.linspace(0, 6, 180)
+    directions = np.stack([np.cos(turns), np.sin(turns), 0 * turns], axis=1)
+    figures.plot_gradients(bvals, directions, folder / "gradients.svg")
+
+
+@pytest.mark.parametrize(("draw", "count"), [(draw_all, 9), (draw_charts, 4)])
+def test_nothing_is_cut_off_at_the_edge_of_a_figure(tmp_path, monkeypatch, draw, count):
+    seen = []
+    monkeypatch.setattr(figures, "to_svg", lambda fig: seen.append(fig) or PICTURE)
+    draw(*phantom(), tmp_path)
+    assert len(seen) == count
+    for fig in seen:
+        fig.draw_without_rendering()
+        found, frame = fig.get_tightbbox(), fig.bbox_inches
+        what = [text.get_text() for text in fig.texts] + [ax.get_xlabel() for ax in fig.axes]
+        assert found.x0 >= frame.x0, what
+        assert found.x1 <= frame.x1, what
+        assert found.y0 >= frame.y0, what
+        assert found.y1 <= frame.y1, what
+
+
+def test_histogram_shows_shares_of_the_brain_and_where_its_middle_and_ends_lie(
+    tmp_path, monkeypatch
+):
+    seen = {}
+    monkeypatch.setattr(figures, "to_svg", lambda fig: seen.setdefault("fig", fig) and "<svg/>")
+    mask = np.zeros((10, 10, 10), np.uint8)
+    mask[:, :, :5] = 1
+    mm = np.full(mask.shape, 99.0)  # outside the brain
+    mm[:, :, :3], mm[:, :, 3], mm[:, :, 4] = -1, 4, 10  # of the brain 60, 20, 20 %
+    images = (nib.Nifti1Image(data, np.eye(4)) for data in (mm, mask))
+    figures.plot_displacement(*images, tmp_path / "d.svg")
+    (ax,) = seen["fig"].axes
+    bars = {bar.get_x() + bar.get_width() / 2: bar.get_height() for bar in ax.patches}
+    assert sum(bars.values()) == pytest.approx(100)
+    shown = {place: share for place, share in bars.items() if share}
+    assert list(shown.values()) == pytest.approx([60, 20, 20])
+    assert list(shown) == pytest.approx([1, 4, 10], abs=0.11)  # half a bar is 0.1
+    lines = {line.get_label(): line.get_xdata()[0] for line in ax.lines}
+    assert lines == {"median 1.0 mm": 1, "95th percentile 10.0 mm": 10, "largest 10.0 mm": 10}
 
 
 def test_colours_keep_their_places_and_are_not_stretched(tmp_path, monkeypatch):
