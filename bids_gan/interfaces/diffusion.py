@@ -148,7 +148,7 @@ class EstimateCorrection(SimpleInterface):
         affine = nib.load(self.inputs.reference).affine
         estimate, spread = correction.estimate, correction.quality["displacement_spread_mm"]
         mm = standard_deviation(estimate.displacement_mm, estimate.mask, affine, spread)
-        scale = abs(mm_per_hz(affine, self.inputs.pe_direction, self.inputs.readout_time))
+        scale = mm_per_hz(affine, self.inputs.pe_direction, self.inputs.readout_time)
         return _save(Path.cwd() / "field_std.nii", mm / scale, affine)
 
     def _from_measurement(self, images):

@@ -203,8 +203,8 @@ def plot_field(
         b0 reference.
     brain_mask : 3D image
     mm_per_hz : float
-        Displacement along the phase-encoding axis for each Hz: readout time x voxel size, with
-        the sign of the phase-encoding direction.
+        Displacement for each Hz: readout time x voxel size. `mm_per_hz` has no sign, so positive
+        millimetres go with the phase-encoding direction, whatever its polarity.
     out_file : path
     name : str
         Text at the scale in Hz.

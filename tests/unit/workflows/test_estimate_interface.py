@@ -16,6 +16,7 @@ from bids_gan.bids.opposite import Opposite
 from bids_gan.bids.route import Route
 from bids_gan.diffusion import reference
 from bids_gan.distortion import correct, measured, measurement, opposite
+from bids_gan.distortion.uncertainty import standard_deviation
 from bids_gan.errors import DataError
 from bids_gan.interfaces.diffusion import CheckField, EstimateCorrection
 
@@ -141,3 +142,17 @@ def test_no_fault_of_what_was_acquired_beside_stops_the_run(
     quality = json.loads(Path(made.quality).read_text())
     assert not quality["accepted"]
     assert reason in quality["reasons"][0]
+
+
+@pytest.mark.parametrize(("axis", "mm"), [("i", 2), ("j", 3), ("k", 4)])
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_spread_is_in_hz_whatever_the_phase_encoding(axis, mm, sign, inputs, estimates, tmp_path):
+    """Positive, and through readout time and voxel size the millimetres expected."""
+    affine = np.diag([2.0, 3.0, 4.0, 1.0])
+    for name in ("reference", "fa"):
+        nib.save(nib.Nifti1Image(np.ones(SHAPE, np.float32), affine), inputs[name])
+    given = {**inputs, "pe_direction": axis + sign, "readout_time": 0.05}
+    made = EstimateCorrection(correction=ROUTES["synth"], **given).run(cwd=str(tmp_path)).outputs
+    expected = standard_deviation(FIELD, FIELD > 0, affine, 1.0)
+    found = nib.load(made.field_std).get_fdata() * 0.05 * mm
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
