@@ -21,6 +21,9 @@ _READOUT_REMEDY = (
 #: what some converters guess; never used unless the user says so
 _ESTIMATES = ("EstimatedTotalReadoutTime", "EstimatedEffectiveEchoSpacing")
 
+#: word of ImageType -> whether the image was corrected for gradient non-linearity
+_GRADIENT_CORRECTION = {"DIS2D": True, "DIS3D": True, "ND": False}
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -59,6 +62,58 @@ def phase_encoding(metadata: Mapping[str, Any]) -> Fact:
         f"{key} is missing, and PhaseEncodingAxis ({axis!r}) does not tell the sign",
         f"add {key}, {axis!r} or {f'{axis}-'!r}: a wrong sign would double the distortion",
     )
+
+
+def gradient_correction(metadata: Mapping[str, Any]) -> Fact:
+    """Whether the scanner corrected an image for the non-linearity of its gradients.
+
+    Parameters
+    ----------
+    metadata
+        Content of the image's JSON file (after inheritance).
+
+    Returns
+    -------
+    Fact
+        ``NonlinearGradientCorrection``, else what ``ImageTypeText`` or ``ImageType`` says (DIS2D
+        and DIS3D: yes, ND: no); ``None`` when nothing is said.
+    """
+    key = "NonlinearGradientCorrection"
+    if isinstance(said := metadata.get(key), bool):
+        return Fact(said, f"{key} is {str(said).lower()}")
+    for key in ("ImageTypeText", "ImageType"):
+        words = metadata.get(key)
+        for word in words if isinstance(words, list) else ():
+            if word in _GRADIENT_CORRECTION:
+                return Fact(_GRADIENT_CORRECTION[word], f"{key} has {word}")
+    return Fact(None, "not said")
+
+
+def shapes_differ(run: Path, of_t1w: Fact, of_run: Fact) -> list[str]:
+    """Warn where the T1w, to whose shape a run is brought, has that of other gradients.
+
+    Parameters
+    ----------
+    run
+        The diffusion image.
+    of_t1w, of_run
+        See :func:`gradient_correction`.
+
+    Returns
+    -------
+    list of str
+        Empty when both agree, or one says nothing.
+    """
+    if None in (of_t1w.value, of_run.value) or of_t1w.value == of_run.value:
+        return []
+    corrected, other = ("T1w", "diffusion run") if of_t1w.value else ("diffusion run", "T1w")
+    return [
+        f"WARNING: {run.name} and the T1w have different shapes. The {corrected} is corrected "
+        f"for the non-linearity of the gradients, the {other} is not (T1w: {of_t1w.source}; run: "
+        f"{of_run.source}). Far from the centre of the scanner they differ by millimetres, part "
+        "of which will be taken for susceptibility distortion: use images that agree if the "
+        "scanner kept them, and believe the field of this run less."
+    ]
 
 
 def readout_time(

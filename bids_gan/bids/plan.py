@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bids_gan.bids import queries
-from bids_gan.bids.acquisition import Fact, phase_encoding, readout_time
+from bids_gan.bids.acquisition import (
+    Fact,
+    gradient_correction,
+    phase_encoding,
+    readout_time,
+    shapes_differ,
+)
 from bids_gan.bids.anatomical import choose_image, reusable_brain_mask
 from bids_gan.bids.measured import find_measured
 from bids_gan.bids.opposite import find_candidates
@@ -233,6 +239,7 @@ def _plan_session(
     """Plan one session."""
     t1w, t1w_session = _t1w(session, t1w_by_session)
     images = dwi_by_session.get(session, [])
+    of_t1w = gradient_correction(layout.get_metadata(str(t1w.path)) if t1w and images else {})
     runs: list[DiffusionRun] = []
     notes: list[str] = []
     problems: list[str] = []
@@ -245,6 +252,8 @@ def _plan_session(
         runs += [run] if run else []
         problems += [fault] if fault else []
         notes += [note] if note else []
+        if run and run.route == "synth":
+            notes += shapes_differ(run.path, of_t1w, gradient_correction(image.get_metadata()))
     mask, mask_reason = None, "computed"
     if t1w is None:
         problems = [_no_t1w(settings, subject, session, images), *problems]

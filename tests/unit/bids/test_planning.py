@@ -275,3 +275,38 @@ def test_only_the_people_asked_for(plan):
 def test_dataset_without_people(plan):
     with pytest.raises(DataError, match="holds no 'sub-<label>' folder"):
         plan({})
+
+
+@pytest.mark.parametrize(
+    ("t1w", "run", "warned"),
+    [
+        ({"ImageType": ["M", "DIS2D"]}, {"ImageTypeText": ["ND"]}, "The T1w is corrected"),
+        ({"ImageType": ["ND"]}, {"ImageType": ["DIS3D"]}, "The diffusion run is corrected"),
+        ({"NonlinearGradientCorrection": True}, {"ImageType": ["ND"]}, "The T1w is corrected"),
+        # the key is believed, not the word
+        (
+            {"NonlinearGradientCorrection": False, "ImageType": ["DIS2D"]},
+            {"ImageType": ["DIS2D"]},
+            "NonlinearGradientCorrection is false",
+        ),
+        ({"ImageType": ["DIS2D"]}, {"ImageType": ["DIS3D"]}, None),
+        ({}, {"ImageType": ["ND"]}, None),
+        ({"ImageType": "DIS2D"}, {"ImageType": ["ND"]}, None),
+    ],
+)
+def test_different_shapes_by_the_gradients_are_warned_of(plan, t1w, run, warned):
+    sidecar = {"PhaseEncodingDirection": "j-", "TotalReadoutTime": 0.05}
+    content = {
+        **T1W,
+        "sub-01/anat/sub-01_T1w.json": t1w,
+        **diffusion(RUN, {**sidecar, **run}),
+    }
+    (session,) = plan(content).runnable
+    if warned is None:
+        assert not session.notes
+    else:
+        (note,) = session.notes
+        assert note.startswith("WARNING: sub-01_dir-AP_dwi.nii.gz and the T1w")
+        assert warned in note
+    # no field is estimated
+    assert not plan(content, sdc="none").runnable[0].notes
