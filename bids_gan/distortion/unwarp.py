@@ -11,6 +11,8 @@ from bids_gan.geometry import pe_axis_sign
 
 _NIFTI_INTENT_VECTOR = 1007
 _RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
+#: a voxel that recorded the signal of two places: neither can be told from the other
+_TWO_IN_ONE = 0.5
 
 
 def correct_series(
@@ -71,6 +73,31 @@ def correct_series(
             where = np.tensordot(pull[:3, :3], displaced, 1) + pull[:3, 3, None, None, None]
         corrected[..., n] = weight * _sample(series[..., n], where)
     return nib.Nifti1Image(corrected.reshape(data.shape), img.affine)
+
+
+def piled_up(
+    field_hz: np.ndarray, pe_direction: str, readout_time: float, brain: np.ndarray
+) -> np.ndarray:
+    """Where the corrected image shows one recorded value in two places or more.
+
+    The Jacobian gives each of them its share of the signal, but what told them apart is lost:
+    one blip cannot bring it back.
+
+    Parameters
+    ----------
+    field_hz : (I, J, K) array
+        Field at the corrected positions.
+    pe_direction, readout_time
+        BIDS ``PhaseEncodingDirection`` and ``TotalReadoutTime`` in seconds.
+    brain : (I, J, K) bool array
+
+    Returns
+    -------
+    (I, J, K) bool array
+    """
+    axis, _ = pe_axis_sign(pe_direction)
+    shift = hz_to_voxels(field_hz, pe_direction, readout_time)
+    return (jacobian(shift, axis) <= _TWO_IN_ONE) & brain
 
 
 def itk_displacement(

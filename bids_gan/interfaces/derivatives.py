@@ -123,6 +123,7 @@ class _SaveRunInput(_SaveInput):
     reference = File(exists=True, mandatory=True, desc="b=0 before correction")
     dwiref = File(exists=True, mandatory=True)
     brain_mask = File(exists=True, mandatory=True)
+    piled_up = File(exists=True, mandatory=True, desc="mask")
     synth_fa = File(exists=True, mandatory=True)
     field = File(exists=True, mandatory=True)
     field_std = File(exists=True, desc="its standard deviation, if known")
@@ -140,6 +141,8 @@ class SaveRun(_Save):
     input_spec = _SaveRunInput
 
     def _run_interface(self, runtime):
+        from bids_gan.bids.outputs import remove_output
+
         inputs, run = self.inputs, self.inputs.run
         self._results["saved"] = []
         entities, own = run.entities, [run.path]
@@ -158,6 +161,10 @@ class SaveRun(_Save):
         self._image("synth_fa_dwi", entities, inputs.synth_fa, both, **model)
         self._plain("dwi_to_t1w", entities, Path(inputs.xfm))
         self._forget_other_routes(entities)
+        if accepted and run.route != "none":
+            self._image("pileup_mask", entities, inputs.piled_up, sources)
+        else:
+            remove_output("pileup_mask", entities, inputs.settings)
         if run.route != "none":
             self._field(entities, both, accepted, quality, model)
         check = self._check(entities, both) if run.correction.check else {}

@@ -252,6 +252,7 @@ class _ApplyCorrectionOutput(TraitedSpec):
     s0 = File(desc="b=0 signal of the tensor fit")
     dwiref = File(desc="b=0 reference, corrected")
     brain_mask = File(desc="T1w brain mask on the diffusion grid")
+    piled_up = File(desc="where the signal of two places is in one voxel")
     synth_fa = File(desc="synthetic FA on the diffusion grid")
     fa_t1w = File(desc="FA on the grid of the T1w")
     orig_to_dwi = File(desc="ITK displacement field, mm")
@@ -269,7 +270,7 @@ class ApplyCorrection(SimpleInterface):
         from bids_gan.diffusion.gradients import format_bvals, format_bvecs, rotate
         from bids_gan.diffusion.reference import b0_reference
         from bids_gan.diffusion.tensor import fit_tensor
-        from bids_gan.distortion.unwarp import correct_series, itk_displacement
+        from bids_gan.distortion.unwarp import correct_series, itk_displacement, piled_up
         from bids_gan.geometry import resample
         from bids_gan.itk import write_affine
 
@@ -301,6 +302,7 @@ class ApplyCorrection(SimpleInterface):
             "s0": (maps.s0, affine),
             "dwiref": (b0_reference(corrected, turned).dataobj, affine),
             "brain_mask": (mask.astype(np.uint8), affine),
+            "piled_up": (piled_up(hz, direction, readout, mask).astype(np.uint8), affine),
             "synth_fa": (from_t1w(synthetic.dataobj, synthetic.affine) * mask, affine),
             "fa_t1w": (
                 resample(

@@ -70,7 +70,7 @@ def init_diffusion_wf(
         mem_gb=step_memory("save_diffusion", run.path),
     )
     applied = ("dwi", "bval", "bvec", "fa", "s0", "fa_t1w", "dwiref", "brain_mask", "synth_fa",
-               "orig_to_dwi", "xfm")  # fmt: skip
+               "piled_up", "orig_to_dwi", "xfm")  # fmt: skip
     drawn = ("dwiref", "fa", "color", "bval", "bvec", "synth_fa", "brain_mask")
     workflow.connect([
         (inputnode, estimate, [("anatomy", "anatomy"), ("image", "synthetic_fa")]),

@@ -14,7 +14,7 @@ from bids_gan.distortion.units import (
     voxels_to_hz,
     world_displacement,
 )
-from bids_gan.distortion.unwarp import correct_series, itk_displacement
+from bids_gan.distortion.unwarp import correct_series, itk_displacement, piled_up
 from bids_gan.geometry import pe_axis_sign, resample
 
 READOUT = 0.04
@@ -195,3 +195,23 @@ def test_itk_field_moves_like_our_own(orientation, tmp_path):
     )
     assert nrmse(theirs, ours, mask) < 0.1
     assert nrmse(recorded, ours, mask) > 0.2
+
+
+@pytest.mark.parametrize(("orientation", "pe"), MATRIX)
+def test_marked_voxels_were_recorded_half_a_voxel_from_their_neighbours(orientation, pe):
+    _, hz, affine, mask = person(orientation, pe, peak_mm=24.0)
+    axis, _ = pe_axis_sign(pe)
+    points = world_points(mask.shape, affine)
+    recorded = points + world_displacement(hz, affine, pe, READOUT)
+    before, after = (np.linalg.inv(affine)[axis, :3] @ np.moveaxis(p, -1, 0).reshape(3, -1)
+                     for p in (points, recorded))  # fmt: skip
+    apart = np.gradient(after.reshape(mask.shape), axis=axis)
+    assert np.allclose(np.gradient(before.reshape(mask.shape), axis=axis), 1)
+    marked = piled_up(hz, pe, READOUT, mask)
+    assert 20 < marked.sum() < 0.5 * mask.sum()
+    inner = np.zeros_like(mask)
+    inner[2:-2, 2:-2, 2:-2] = True
+    assert np.array_equal(marked[inner], (mask & (apart <= 0.5))[inner])
+    # the other way round the signal is stretched there
+    assert not (piled_up(-hz, pe, READOUT, mask) & marked).any()
+    assert not piled_up(0.1 * hz, pe, READOUT, mask).any()

@@ -17,7 +17,7 @@ from bids_gan.settings import Settings
 
 IMAGES = (
     *("dwi", "fa", "fa_uncorrected", "fa_t1w", "s0", "reference", "dwiref"),
-    *("brain_mask", "synth_fa", "field", "orig_to_dwi"),
+    *("brain_mask", "piled_up", "synth_fa", "field", "orig_to_dwi"),
 )
 TEXTS = {
     **dict.fromkeys(("bval", "bvec", "xfm"), "0"),
@@ -66,12 +66,14 @@ def save(tmp_path, monkeypatch):
             (tmp_path / "check.json").write_text(json.dumps(check_quality))
             more["check_quality"] = tmp_path / "check.json"
         session = SessionPlan("01", None, T1wChoice(raw / "sub-01/t1w.nii.gz", ""), (checked,))
-        SaveRun(settings=settings, session=session, run=checked, **given, **more).run()
+        SaveRun(settings=settings, session=session, run=checked, **given | more).run()
         sidecar = settings.output_dir / output_path("dwi", run.entities)
         text = json.loads(Path(str(sidecar).replace(".nii.gz", ".json")).read_text())
         return text, settings.output_dir / output_path("fieldmap_check", run.entities, "measured")
 
     saved.image = given["field"]
+    saved.withdrawn = tmp_path / "withdrawn.json"
+    saved.withdrawn.write_text(json.dumps({"accepted": False, "reasons": ["no gain"]}))
     saved.out = settings.output_dir
     return saved
 
@@ -112,3 +114,14 @@ def test_what_another_route_found_and_drew_before_is_gone(save):
     assert not list(save.out.glob("sub-01/fmap/*"))
     left = {path.name for path in save.out.glob("sub-01/figures/*")}
     assert left == {"sub-01_dir-AP_desc-motion_dwi.svg"}
+
+
+def test_pile_up_is_marked_only_where_a_field_was_applied(save):
+    marks = save.out / output_path("pileup_mask", RUN)
+    save()
+    assert json.loads(Path(str(marks).replace(".nii.gz", ".json")).read_text())["Type"] == "ROI"
+    save(quality=save.withdrawn)
+    assert not marks.exists()
+    save()
+    save(route="none")
+    assert not marks.exists()
