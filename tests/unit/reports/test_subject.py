@@ -3,6 +3,7 @@ import re
 import shlex
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -10,12 +11,14 @@ import pytest
 
 from bids_gan import __version__
 from bids_gan.bids.outputs import output_path
+from bids_gan.bids.route import Route
 from bids_gan.cli.parser import parse_settings
 from bids_gan.errors import ProcessingError
 from bids_gan.reports import subject
 from bids_gan.reports.outcome import read_outcome, read_synthesis
 from bids_gan.reports.subject import rerun_command, write_subject_reports
 
+BENCHMARKS = Path(__file__).parents[3] / "docs/benchmarks.md"
 PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>'
 
 
@@ -49,6 +52,21 @@ def test_every_run_has_a_line_with_what_was_done_and_why(project):
     assert "withdrawn" in pa
     assert "agreement fell by 0.02" in pa
     assert "t1w-to-fa version 7" in section(html, "Summary")
+
+
+def test_what_one_blip_can_do_is_said_with_the_figures_of_the_benchmarks(project):
+    """Removed, and where the displacement exceeds 3 mm: first both blips alone, then together."""
+    table = BENCHMARKS.read_text()
+    figures = re.findall(r"^\| [AP]{2} \(.*\| (\d+) \| (\d+) \|$", table, re.MULTILINE)
+    (ap, pa), together = figures[:2], figures[4:6]
+    said = " ".join(section(write(project), "Summary").split())
+    assert f"{ap[0]} and {pa[0]} % of the displacement" in said
+    assert (
+        f"{ap[1]} and {pa[1]} % where it exceeds 3 mm; with both blips {together[0][0]} %" in said
+    )
+    none = [replace(run, correction=Route("none", "asked")) for run in project.runs]
+    plan = replace(project.plan, sessions=(replace(project.plan.sessions[0], dwi=tuple(none)),))
+    assert "one blip can do" not in write(project, plan)
 
 
 def test_the_first_line_gives_the_reasons_in_words(project):
