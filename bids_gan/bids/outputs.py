@@ -251,6 +251,8 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
 
 def remove_parts(output_dir: Path, sessions: Sequence[Session]) -> None:
     """Remove what a killed run was writing for people on whom no other run is at work."""
+    if not sessions:
+        return
     owners = "|".join(
         re.escape(
             "_".join(f"{ENTITIES[name]}-{label}" for name, label in session.entities.items())

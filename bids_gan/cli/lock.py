@@ -11,11 +11,16 @@ import fcntl
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bids_gan.errors import UsageError
+
+if TYPE_CHECKING:
+    from bids_gan.bids.plan import Session
+    from bids_gan.settings import Settings
 
 #: holds the locks of its folder
 NAME = ".lock"
@@ -68,6 +73,32 @@ def hold(
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def hold_output(settings: Settings, sessions: Sequence[Session] = ()) -> Iterator[None]:
+    """Be the only run that writes about some sessions, and remove what a killed one left of them.
+
+    Parameters
+    ----------
+    settings
+        Of them ``output_dir`` and its folder of logs count; folders are made.
+    sessions
+        None to write only what is about everybody.
+
+    Raises
+    ------
+    UsageError
+        Another run is at work on some of them.
+    """
+    from bids_gan.bids.outputs import remove_parts, remove_shared_parts
+
+    output_dir, logs = settings.output_dir, settings.log_dir.parent
+    logs.mkdir(parents=True, exist_ok=True)
+    labels = [session.label for session in sessions]
+    with hold(logs, labels, "OUTPUT_DIR", when_alone=lambda: remove_shared_parts(output_dir)):
+        remove_parts(output_dir, sessions)
+        yield
 
 
 def _take(descriptor: int, labels: Iterable[str]) -> tuple[list[str], bool]:

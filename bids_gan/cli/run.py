@@ -86,18 +86,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _group(settings: Settings) -> None:
-    from bids_gan.bids.outputs import remove_shared_parts
     from bids_gan.reports.group import write_group
 
     if not settings.output_dir.is_dir():
         raise UsageError(
             f"OUTPUT_DIR {settings.output_dir} does not exist: run the participant level first."
         )
-    logs = settings.log_dir.parent
-    logs.mkdir(exist_ok=True)
-    with lock.hold(
-        logs, (), "OUTPUT_DIR", when_alone=lambda: remove_shared_parts(settings.output_dir)
-    ):
+    with lock.hold_output(settings):
         write_group(settings.output_dir)
     print(f"Group table and page: {settings.output_dir / 'group.html'}")
 
@@ -179,21 +174,12 @@ def _make_folders(settings: Settings) -> None:
 
 @contextmanager
 def _alone(settings: Settings, plan: Plan) -> Iterator[None]:
-    """Be the only run on these people, and remove what a killed one left half-written."""
-    from bids_gan.bids.outputs import remove_parts, remove_shared_parts
-
+    """Be the only run on these people."""
     labels = [session.label for session in plan.sessions]
-    output_dir = settings.output_dir
     with (
-        lock.hold(
-            settings.log_dir.parent,
-            labels,
-            "OUTPUT_DIR",
-            when_alone=lambda: remove_shared_parts(output_dir),
-        ),
+        lock.hold_output(settings, plan.sessions),
         lock.hold(settings.work_dir, labels, "--work-dir"),
     ):
-        remove_parts(output_dir, plan.sessions)
         yield
 
 

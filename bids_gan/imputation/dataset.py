@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -15,6 +16,7 @@ from bids_gan.anatomy.contrast import prepare_anatomy
 from bids_gan.bids.contrasts import SessionContrasts, check_wanted, find_contrasts
 from bids_gan.bids.description import check_output_dir, write_description
 from bids_gan.bids.outputs import bids_uri, output_path, sidecar, write_output
+from bids_gan.bids.plan import Session
 from bids_gan.bids.queries import open_layout
 from bids_gan.errors import DataError, UsageError
 from bids_gan.gan.inference import choose_precision
@@ -66,6 +68,7 @@ def impute_dataset(
     *,
     precision: str = "auto",
     device: str = "cpu",
+    alone: Callable[[Sequence[Session]], AbstractContextManager] = nullcontext,
 ) -> Iterator[Outcome]:
     """Make the missing contrasts of each session; those that are there already are kept.
 
@@ -79,6 +82,8 @@ def impute_dataset(
         Contrasts to make where they are missing; all of the model's when empty.
     precision : {'auto', 'bf16', 'fp32'}
     device : str
+    alone : callable
+        Gives a context in which no other run writes about the sessions.
 
     Yields
     ------
@@ -99,10 +104,12 @@ def impute_dataset(
     todo = [(session, _missing(session, wanted or contrasts)) for session in sessions]
     for session, missing in todo:
         run.check_makers(session, missing)
-    if any(session.images and missing for session, missing in todo):
-        write_description(settings, _ACKNOWLEDGE)
-    for session, missing in todo:
-        yield run.session(session, missing)
+    writing = any(session.images and missing for session, missing in todo)
+    with alone(sessions) if writing else nullcontext():
+        if writing:
+            write_description(settings, _ACKNOWLEDGE)
+        for session, missing in todo:
+            yield run.session(session, missing)
 
 
 def _missing(session: SessionContrasts, wanted: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from bids_gan.cli.lock import hold_output
 from bids_gan.cli.workshop.options import add_device, add_precision, processes
 from bids_gan.settings import Settings, absolute
 
@@ -49,9 +50,15 @@ def _impute_on(device: str, options: argparse.Namespace) -> int:
     )
     failed = []
     card, precision = find_card(options.model), options.precision
-    for outcome in impute_dataset(
-        settings, card, options.wanted, precision=precision, device=device
-    ):
+    outcomes = impute_dataset(
+        settings,
+        card,
+        options.wanted,
+        precision=precision,
+        device=device,
+        alone=lambda sessions: hold_output(settings, sessions),
+    )
+    for outcome in outcomes:
         for warning in outcome.warnings:
             print(f"{outcome.label}: warning: {warning}", file=sys.stderr)
         for message in outcome.messages:

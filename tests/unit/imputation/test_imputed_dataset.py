@@ -1,6 +1,8 @@
 """What is made of a dataset: names, sidecars, what is kept, what is refused, and nothing else."""
 
 import json
+import subprocess
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -166,3 +168,35 @@ def test_what_cannot_be_made_is_said_before_anything_is_written(
 def test_raw_dataset_is_no_output(raw, card, capsys):
     assert main(["impute", str(raw), str(raw), "--model", str(card.path)]) == 2
     assert "holds another dataset" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("held", ["sub-01", "sub-02"])
+def test_people_on_whom_another_run_is_at_work_are_refused(impute, raw, held):
+    logs = raw.parent / "out/logs"
+    logs.mkdir(parents=True)
+    holder = (
+        "import sys\nfrom pathlib import Path\nfrom bids_gan.cli.lock import hold\n"
+        "with hold(Path(sys.argv[1]), [sys.argv[2]], 'OUTPUT_DIR'):\n"
+        "    print('held', flush=True)\n    sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", holder, str(logs), held]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline()
+        code, _, warned = impute("--participant-label", "01")
+        other.stdin.close()
+    if held == "sub-01":
+        assert code == 2
+        assert "at work on sub-01 in OUTPUT_DIR" in warned
+        assert not images(raw.parent / "out")
+    else:
+        assert code == 0
+        assert images(raw.parent / "out")
+
+
+def test_what_a_killed_call_left_half_written_is_removed(impute, raw):
+    folder = raw.parent / "out/sub-01/anat"
+    folder.mkdir(parents=True)
+    part = folder / f".{'0' * 32}_sub-01_space-T1w_desc-synth_FLAIR.nii.gz"
+    part.touch()
+    assert impute("--participant-label", "01")[0] == 0
+    assert not part.exists()
