@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bids_gan.anatomy.segment import find_structures
+from bids_gan.anatomy.standard import even, match_tones, tones
 from bids_gan.evaluate.baselines import Voxels, match_histogram
 from bids_gan.gan.heads import bounded
 from bids_gan.gan.inference import infer
@@ -29,19 +31,16 @@ from bids_gan.gan.networks.unet import SpaceToDepthUNet
 from bids_gan.gan.training.figure import write_preview
 from bids_gan.gan.training.loop import train
 from bids_gan.gan.training.settings import TrainingSettings
-from bids_gan.geometry import mask_bounds
-from bids_gan.itk import bias_field
-from bids_gan.models.data import Folders, people_by_scanner, read_maps, scanners
+from bids_gan.models.data import Folders, read_maps
 from bids_gan.models.recipe import read_recipe, run_recipe
-from bids_gan.models.registry import Card, load_network, read_card
-from bids_gan.simulate.scanner import ScannedBrains, Scanner, ScannerPatches
+from bids_gan.models.registry import Card, find_card, load_model, load_network, read_card
+from bids_gan.models.scans import people_by_scanner, scanners
+from bids_gan.simulate.scanner import Scanner, ScannerPatches, whole_scan
 from bids_gan.synthesis.generate import field_of_view
 
 TISSUES = ("fluid", "grey", "white")
 #: class of the anatomy network -> tissue, 0 for none
 TISSUE_OF_CLASS = torch.tensor([0, 1, 2, 2, 3, 2, 3, 3])
-#: edge of the cube that holds a whole brain, mm
-BRAIN = 192
 #: image and mask, (I, J, K) arrays -> image
 Look = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Batch = dict[str, Tensor]
@@ -105,39 +104,42 @@ def without_bias(look: Look) -> Look:
     """Correct the bias field by N4 before."""
 
     def corrected(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        field = bias_field(image, mask.astype(np.float32), np.eye(4))
-        return look(image / np.maximum(field, 0.1), mask)
+        return look(even(image, mask, np.eye(4)), mask)
 
     return corrected
 
 
-def translated(network: nn.Module, value_range: str, tile: int | None) -> Look:
-    """What a generator makes of it."""
+def toned(wanted: np.ndarray) -> Look:
+    """Fluid to fluid, and the histogram of other tissue to that of the other scanner."""
+    network = load_model(find_card("anatomy")).network
 
     def look(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        x = torch.as_tensor(image, dtype=torch.float32)[None, None]
+        inside = image * mask
+        structures = find_structures(network, inside / np.percentile(image[mask], 75)) * mask
+        return match_tones(inside, tones(inside, structures), wanted)
+
+    return look
+
+
+def translated(before: Look, network: nn.Module, value_range: str, tile: int | None) -> Look:
+    """What a generator makes of an image that was prepared as those it learnt from."""
+
+    def look(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        x = torch.as_tensor(before(image, mask), dtype=torch.float32)[None, None]
         with torch.inference_mode():
             return bounded(infer(network, x, tile), value_range)[0, 0].numpy()
 
     return look
 
 
-def brains(maps: list[np.ndarray], both: tuple[Scanner, Scanner], seed: int) -> Iterator[Batch]:
-    """Whole brains of each head in both scanners, without the empty space around them."""
-    for number, one in enumerate(maps):
-        batch = ScannedBrains([one], BRAIN, 1, both, seed + number).batch(0)
-        low, high = mask_bounds(batch["mask"][0, 0].numpy() > 0)
-        box = (..., *(slice(a, b + 1) for a, b in zip(low, high, strict=True)))
-        yield {key: value[box] for key, value in batch.items()}
-
-
 def measure(
     network: nn.Module, looks: dict[str, Look], people: Iterator[Batch]
 ) -> Iterator[tuple[dict[str, list[float]], dict[str, Tensor]]]:
     """Dice of each tissue by look, and slices to draw, a person at a time."""
-    for batch in people:
-        truth, mask = tissues(batch), batch["mask"][0, 0].numpy() > 0
-        source, target = batch["contrasts"][0].numpy()
+    for scan in people:
+        mask = scan["mask"][0].numpy() > 0
+        truth = (TISSUE_OF_CLASS[scan["labels"]] * torch.as_tensor(mask))[None]
+        source, target = scan["contrasts"].numpy()
         images = {"scanner A": target, "scanner B": source}
         images |= {name: look(source, mask) for name, look in looks.items()}
         found = {name: classify(network, image, mask) for name, image in images.items()}
@@ -190,14 +192,19 @@ def main() -> None:
     generator = load_network(card).eval()
     seen = ScannerPatches(in_target, 96, len(in_target), both[1:], seed + 3).batch(0)
     reference = seen["contrasts"][seen["mask"] > 0].numpy()
+    prepared = without_bias(toned(np.array(card.text["Tones"])))
     looks = {
         "z-score": z_score(reference),
         "histogram matching": histogram(reference),
         "N4, then histogram matching": without_bias(histogram(reference)),
-        "CycleGAN": translated(generator, recipe["output"]["range"], field_of_view(card)),
+        "N4, then tones": prepared,
+        "tones, then CycleGAN": translated(
+            prepared, generator, recipe["output"]["range"], field_of_view(card)
+        ),
     }
     held_out = read_maps(options.label_maps, recipe["label_maps"][options.people]) * options.scans
-    results = list(measure(network.eval(), looks, brains(held_out, both, seed + 1000)))
+    scans = (whole_scan(one, both, seed + 1000 + n) for n, one in enumerate(held_out))
+    results = list(measure(network.eval(), looks, scans))
     print(table([scores for scores, _ in results]))
     if options.figure:
         write_preview(options.figure, results[0][1], "")

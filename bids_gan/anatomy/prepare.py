@@ -21,11 +21,11 @@ from bids_gan.anatomy.segment import (
     largest_component,
     tissue_posteriors,
 )
+from bids_gan.anatomy.standard import even
 from bids_gan.anatomy.template import affine_to_template
 from bids_gan.errors import DataError
 from bids_gan.geometry import box_affine, box_around, box_grid, resample, to_ras, voxel_sizes
 from bids_gan.images import check_volume
-from bids_gan.itk import bias_field
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,7 +112,7 @@ def prepare_t1w(
     else:
         given = np.asarray(mask.dataobj, np.float32)
         brain = _checked(resample(given, mask.affine, head.shape, affine) > 0.5, name)
-    head = head / _bias_field(head, brain, affine)
+    head = even(head, brain, affine)
     # once more, now that the image is even and its scale is known
     level = _white_level(head, structures, name)
     structures = find_structures(network, head / level, precision, box_around(brain, MARGIN))
@@ -184,12 +184,3 @@ def _checked(brain: np.ndarray, name: str) -> np.ndarray:
             "look at the image, or give a mask with --derivatives"
         )
     return brain
-
-
-def _bias_field(head: np.ndarray, brain: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """N4 bias field, estimated inside the brain at 2 mm (it is smooth), mean 1 there."""
-    shape, grid = box_grid(brain, affine, 2.0, 4.0)
-    mask = resample(brain.astype(np.float32), affine, shape, grid) > 0.5
-    field = bias_field(resample(head, affine, shape, grid), mask, grid)
-    field = resample(field, grid, head.shape, affine, mode="nearest")
-    return np.maximum(field / field[brain].mean(), 0.1)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from bids_gan.errors import DataError, UsageError
+from bids_gan.errors import UsageError
 from bids_gan.gan.training.cache import cached_volumes
 from bids_gan.gan.training.contrasts import (
     aligned,
@@ -22,13 +22,13 @@ from bids_gan.gan.training.contrasts import (
 )
 from bids_gan.gan.training.pairs import PairPatches, Person
 from bids_gan.models.blip import blip_runs
+from bids_gan.models.scans import between_scanners
 from bids_gan.pairs.store import find_pair
 from bids_gan.simulate.attenuation import hounsfield_table
 from bids_gan.simulate.contrasts import ContrastPatches, WholeBrains
-from bids_gan.simulate.labels import load_label_map
+from bids_gan.simulate.labels import find_label_map, load_label_map
 from bids_gan.simulate.patches import LabelPatches, SimulatedPairs
-from bids_gan.simulate.physics import Pulses, label_contrast
-from bids_gan.simulate.scanner import Scanner, ScannerPatches
+from bids_gan.simulate.physics import label_contrast
 from bids_gan.simulate.uptake import fdg_table
 
 Batches = Callable[[int], dict[str, Tensor]]
@@ -94,10 +94,7 @@ def training_data(recipe: dict, folders: Folders, cache: Path) -> Source:
         sources.append(_pairs(recipe, needed_folder(folders.pairs, "--data", recipe), cache))
     if "label_maps" in recipe:
         folder = needed_folder(folders.label_maps, "--label-maps", recipe)
-        if recipe["method"] == "displacement":
-            sources.append(blip_runs(recipe, folder, cache))
-        else:
-            sources.append(SIMULATIONS.get(recipe["method"], _simulated)(recipe, folder))
+        sources.append(SIMULATIONS.get(recipe["method"], _simulated)(recipe, folder, cache))
     batches, validation = sources[0] if len(sources) == 1 else _mixed(recipe, *sources)
     flat = recipe["network"].get("dimensions", 3) == 2
     neighbours = recipe["network"].get("neighbours", 0)
@@ -192,14 +189,14 @@ def _person(folder: Path, label: str, unit: float, cache: Path) -> Person:
 
 def read_maps(folder: Path, people: Sequence[str]) -> list[np.ndarray]:
     """Label maps of people, see :func:`bids_gan.simulate.labels.load_label_map`."""
-    return [load_label_map(_one(folder, f"*seg_{person}.nii.gz")) for person in people]
+    return [load_label_map(find_label_map(folder, person)) for person in people]
 
 
 def _maps(recipe: dict, folder: Path, group: str) -> list[np.ndarray]:
     return read_maps(folder, recipe["label_maps"][group])
 
 
-def _classes(recipe: dict, folder: Path) -> Source:
+def _classes(recipe: dict, folder: Path, cache: Path) -> Source:
     options, seed = recipe["data"], recipe["seed"]
     spacing = options["spacing"]
     train = _maps(recipe, folder, "train")
@@ -208,10 +205,10 @@ def _classes(recipe: dict, folder: Path) -> Source:
     return patches.batch, lambda: (unseen.batch(step) for step in range(VALIDATION_PATCHES))
 
 
-def _simulated(recipe: dict, folder: Path) -> Source:
+def _simulated(recipe: dict, folder: Path, cache: Path) -> Source:
     options, seed, simulation = recipe["data"], recipe["seed"], recipe["simulation"]
     if "scanners" in simulation:
-        return _between_scanners(recipe, folder)
+        return _between_scanners(recipe, folder, cache)
     if "contrasts" in simulation:  # of one protocol, in place of any T1w and a fixed target
         maps = _maps(recipe, folder, "train")
         pairs = _as_seen(recipe, lambda seed: aligned(_contrasts(recipe, maps, seed=seed).batch))
@@ -231,87 +228,39 @@ def _simulated(recipe: dict, folder: Path) -> Source:
     return _as_seen(recipe, patches), lambda: map(unseen.batch, range(VALIDATION_PATCHES))
 
 
-def scanners(recipe: dict) -> tuple[Scanner, Scanner]:
-    """Scanner of the source and scanner of the target of ``[simulation]``.
-
-    Raises
-    ------
-    UsageError
-    """
-    simulation = recipe["simulation"]
-    return tuple(_scanner(recipe, simulation[end]) for end in ("source", "target"))
-
-
-def _scanner(recipe: dict, name: str) -> Scanner:
-    tables, where = recipe["simulation"]["scanners"], f"recipe {recipe['name']}, [simulation"
-    if name not in tables:
-        raise UsageError(f"{where}]: no scanner {name!r}, there are {', '.join(tables)}")
-    try:
-        return Scanner(**tables[name] | {"pulses": Pulses(**tables[name]["pulses"])})
-    except KeyError as error:
-        raise UsageError(f"{where}.scanners.{name}]: {error.args[0]} is missing") from None
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{where}.scanners.{name}]: {error}") from None
-
-
-def people_by_scanner(recipe: dict) -> tuple[list[str], list[str]]:
-    """Every second of the people trained on is in the scanner of the source, the others are not.
-
-    Raises
-    ------
-    UsageError
-        When there is nobody for one of the two.
-    """
-    people = recipe["label_maps"]["train"]
-    if len(people) < 2:
-        raise UsageError(
-            f"recipe {recipe['name']}, [label_maps]: train names {len(people)} people, two "
-            "scanners need 2 at least, each in one of them"
-        )
-    return people[::2], people[1::2]
-
-
-def _between_scanners(recipe: dict, folder: Path) -> Source:
-    """Some people in the scanner of the source, others in that of the target."""
+def _between_scanners(recipe: dict, folder: Path, cache: Path) -> Source:
+    """Scans of two scanners, if the method can learn without pairs."""
     if recipe["method"] not in UNPAIRED:
         raise UsageError(
             f"recipe {recipe['name']}: nobody was in both scanners, so there are no pairs for "
             f"method {recipe['method']}; accepted are {', '.join(UNPAIRED)}"
         )
-    both, patch, batch = scanners(recipe), recipe["data"]["patch"], recipe["data"]["batch"]
-    seed = recipe["seed"]
-    sources, targets = (
-        ScannerPatches(read_maps(folder, people), patch, batch, both, s)
-        for people, s in zip(people_by_scanner(recipe), (seed, seed + 2), strict=True)
-    )
-    unseen = ScannerPatches(_maps(recipe, folder, "validation"), patch, 1, both, seed + 1)
-    patches = unrelated(aligned(sources.batch), aligned(targets.batch))
-    return patches, lambda: map(aligned(unseen.batch), range(VALIDATION_PATCHES))
+    return between_scanners(recipe, folder, cache)
 
 
-def _one_of_each(recipe: dict, folder: Path) -> Source:
+def _one_of_each(recipe: dict, folder: Path, cache: Path) -> Source:
     """One contrast of a patch, and the name of another."""
     return one_of_each(_seen(recipe, folder), recipe["seed"]), _unseen(recipe, folder)
 
 
-def _subsets(recipe: dict, folder: Path) -> Source:
+def _subsets(recipe: dict, folder: Path, cache: Path) -> Source:
     """Some contrasts of a patch, and the name of a missing one."""
     return random_subsets(_seen(recipe, folder), recipe["seed"]), _unseen(recipe, folder)
 
 
-def _images(recipe: dict, folder: Path) -> Source:
+def _images(recipe: dict, folder: Path, cache: Path) -> Source:
     """One contrast of healthy people; those of the validation have a lesion."""
     return single(_seen(recipe, folder)), _unseen(recipe, folder, single, lesions=1.0)
 
 
-def _with_lesion_or_without(recipe: dict, folder: Path) -> Source:
+def _with_lesion_or_without(recipe: dict, folder: Path, cache: Path) -> Source:
     """One contrast of people some of whom have a lesion."""
     if reason := lacking(recipe).get("classes"):
         raise UsageError(f"recipe {recipe['name']}: {reason}")
     return single(_seen(recipe, folder)), _unseen(recipe, folder, single)
 
 
-def _whole(recipe: dict, folder: Path) -> Source:
+def _whole(recipe: dict, folder: Path, cache: Path) -> Source:
     """One contrast of whole brains, of the validation several at a time, to be compared."""
     options, simulation = recipe["data"], recipe["simulation"]
     if 0 < options.get("people", 0) < options["batch"]:
@@ -364,15 +313,10 @@ def _contrasts(recipe: dict, maps: list[np.ndarray], **options) -> ContrastPatch
     return ContrastPatches(maps, data["patch"], **options)
 
 
-def _one(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
-        raise DataError(f"{folder}: {len(found)} files match {pattern}, one is needed")
-    return found[0]
-
-
-#: method -> function (recipe, folder of label maps) that gives what it learns from, if not pairs
-SIMULATIONS: dict[str, Callable[[dict, Path], Source]] = {
+#: method -> function (recipe, folder of label maps, cache) that gives what it learns from, if not
+#: pairs
+SIMULATIONS: dict[str, Callable[[dict, Path, Path], Source]] = {
+    "displacement": blip_runs,
     "segmentation": _classes,
     "classification": _with_lesion_or_without,
     "stargan": _one_of_each,

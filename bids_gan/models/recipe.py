@@ -16,6 +16,7 @@ from bids_gan.gan.training.settings import TrainingSettings
 from bids_gan.models.data import Folders, needed_folder, training_data
 from bids_gan.models.methods import make_method
 from bids_gan.models.registry import Card, find_card, read_card, save_model
+from bids_gan.models.scans import target_tones
 from bids_gan.models.seen import range_seen
 from bids_gan.models.start import take_weights
 from bids_gan.synthesis.generate import REFERENCES
@@ -96,6 +97,9 @@ def run_recipe(
         card |= range_seen(
             needed_folder(folders.pairs, "--data", recipe), recipe["people"]["train"]
         )
+    if "scanners" in recipe.get("simulation", {}):
+        maps = needed_folder(folders.label_maps, "--label-maps", recipe)
+        card["Tones"] = target_tones(recipe, maps, folder / "cache").round(4).tolist()
     return train_network(network, recipe, folders, folder, card, device)
 
 

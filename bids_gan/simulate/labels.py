@@ -11,6 +11,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from bids_gan.errors import DataError
+
 #: FreeSurfer labels of each class of the anatomy network, in the order of its outputs (STRUCTURES
 #: of bids_gan.anatomy.segment); ventral diencephalon, hippocampus and amygdala are deep grey
 CLASS_LABELS = (
@@ -31,6 +33,21 @@ RIGHT_TO_LEFT = {
     57: 25, 58: 26, 60: 28, 62: 30, 137: 136, 164: 163,
 }  # fmt: skip
 FIRST_OUTSIDE = 500
+
+
+def find_label_map(folder: Path, person: str) -> Path:
+    """The one file ``*seg_<person>.nii.gz`` of a folder.
+
+    Raises
+    ------
+    DataError
+        When there is none, or more than one.
+    """
+    pattern = f"*seg_{person}.nii.gz"
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        raise DataError(f"{folder}: {len(found)} files match {pattern}, one is needed")
+    return found[0]
 
 
 def load_label_map(path: Path) -> np.ndarray:

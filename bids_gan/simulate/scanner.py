@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from bids_gan.gan.training.augment import smooth_noise
+from bids_gan.geometry import mask_bounds
 from bids_gan.simulate.artefacts import rician_noise, thick_slices
 from bids_gan.simulate.contrasts import WHITE_MATTER, ContrastPatches, WholeBrains
 from bids_gan.simulate.patches import soften
@@ -17,6 +19,8 @@ from bids_gan.simulate.physics import Pulses, jitter_relaxation, label_signal, r
 
 #: distance over which the sensitivity of a receive coil changes, mm
 COIL_MM = 100
+#: edge of a cube that holds every brain, mm
+BRAIN = 192
 
 
 @dataclass(frozen=True)
@@ -117,3 +121,69 @@ class ScannerPatches(ContrastPatches):
 
 class ScannedBrains(WholeBrains, ScannerPatches):
     """Whole brains in each of several scanners, see :class:`ScannerPatches`."""
+
+
+def whole_scan(
+    label_map: np.ndarray, scanners: Sequence[Scanner], seed: int = 0
+) -> dict[str, Tensor]:
+    """One person in some scanners, without the empty space around the brain.
+
+    Parameters
+    ----------
+    label_map : (I, J, K) int16 array
+    scanners : sequence of Scanner
+    seed : int
+        Of the person, and of how the head lies.
+
+    Returns
+    -------
+    dict
+        ``contrasts`` (S, i, j, k), ``mask`` (1, i, j, k) and ``labels`` (i, j, k), see
+        :meth:`ContrastPatches.render`.
+    """
+    scan = ScannedBrains([label_map], BRAIN, 1, scanners, seed).batch(0)
+    low, high = mask_bounds(scan["mask"][0, 0].numpy() > 0)
+    box = (..., *(slice(a, b + 1) for a, b in zip(low, high, strict=True)))
+    return {key: value[0][box] for key, value in scan.items()}
+
+
+class ScanPatches:
+    """Random patches of whole scans, as they are or mirrored left to right.
+
+    Parameters
+    ----------
+    scans : list of (S + 2, I, J, K) half tensors
+        Images of one person, mask, classes; the first axis runs from left to right.
+    patch : int
+        Edge of the cube in voxels. Its middle lies in the mask; beyond the scan is zero.
+    batch, seed : int
+
+    Notes
+    -----
+    Nothing is interpolated: it would take away the noise by which scanners differ.
+    """
+
+    def __init__(self, scans: list[Tensor], patch: int, batch: int, seed: int = 0):
+        half = patch // 2
+        self.inside = [torch.nonzero(scan[-2, ::4, ::4, ::4] > 0).numpy() * 4 for scan in scans]
+        self.scans = [F.pad(scan, (half, patch - half) * 3) for scan in scans]
+        self.patch = patch
+        self.size = batch
+        self.seed = seed
+
+    def batch(self, step: int) -> dict[str, Tensor]:
+        """Batch of `step`, the keys of :func:`whole_scan` with (N, ...)."""
+        rng = np.random.default_rng([self.seed, step])
+        patches = torch.stack([self._patch(rng) for _ in range(self.size)]).float()
+        return {
+            "contrasts": patches[:, :-2],
+            "mask": patches[:, -2:-1],
+            "labels": patches[:, -1].long(),
+        }
+
+    def _patch(self, rng: np.random.Generator) -> Tensor:
+        index = int(rng.integers(len(self.scans)))
+        corner = self.inside[index][rng.integers(len(self.inside[index]))]
+        place = (..., *(slice(start, start + self.patch) for start in corner))
+        patch = self.scans[index][place]
+        return patch.flip(1) if rng.random() < 0.5 else patch

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bids_gan.anatomy.segment import CEREBELLUM, FEWEST_VOXELS
+from bids_gan.anatomy.standard import match_tones, tones
 from bids_gan.errors import DataError
 from bids_gan.gan.inference import run_network
 from bids_gan.gan.networks.factory import USUAL_KIND
@@ -102,6 +103,9 @@ def synthesise(
     """
     card = model.card
     inputs, mask, affine = generator_input(anatomy, card.inputs)
+    if wanted := card.text.get("Tones"):  # of the scanner that it translates to
+        have = tones(anatomy.t1w, anatomy.structures)
+        inputs[0] = match_tones(inputs[0], have, np.array(wanted))
     raw = run_network(
         model.network,
         inputs,

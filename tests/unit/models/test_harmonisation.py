@@ -8,13 +8,15 @@ import pytest
 import torch
 from torch import nn
 
+from bids_gan.anatomy.segment import CORTICAL_GREY
 from bids_gan.errors import UsageError
 from bids_gan.gan.networks.factory import build_network
-from bids_gan.models.data import Folders, people_by_scanner, scanners, training_data
+from bids_gan.models.data import Folders, training_data
 from bids_gan.models.methods import make_method
 from bids_gan.models.recipe import read_recipe, run_recipe
+from bids_gan.models.scans import even_scan, people_by_scanner, scanners, target_tones
 
-WHITE, GREY = 2, 3
+WHITE, GREY, FLUID = 2, 3, 4
 
 
 @pytest.fixture
@@ -32,14 +34,27 @@ def recipe():
 
 @pytest.fixture(scope="module")
 def label_maps(tmp_path_factory):
-    """A head of white matter alone, one of cortex alone, and one of both."""
+    """Heads of fluid in white matter in cortex, with more fluid in one than in another."""
     folder = tmp_path_factory.mktemp("maps")
-    for person, inside in (("01", WHITE), ("02", GREY), ("03", WHITE)):
-        labels = np.zeros((36, 36, 36), np.int16)
-        labels[4:32, 4:32, 4:32] = inside if person != "03" else GREY
-        labels[8:28, 8:28, 8:28] = inside
-        nib.save(nib.Nifti1Image(labels, np.eye(4)), folder / f"training_seg_{person}.nii.gz")
+    for person, fluid in (("01", 8), ("02", 6), ("03", 7)):
+        away = np.abs(np.indices((40, 40, 40)) - 19.5).max(0)
+        labels = np.select([away < fluid, away < 13, away < 16], [FLUID, WHITE, GREY], 0)
+        nib.save(
+            nib.Nifti1Image(labels.astype(np.int16), np.eye(4)),
+            folder / f"training_seg_{person}.nii.gz",
+        )
     return folder
+
+
+@pytest.fixture(autouse=True)
+def small_and_seen(monkeypatch):
+    """Small brains, whose tissues are found by their intensity: they look like no brain."""
+
+    def by_intensity(network, image):
+        return np.digitize(image, [0.05, 0.62, 0.93]).astype(np.uint8)
+
+    monkeypatch.setattr("bids_gan.simulate.scanner.BRAIN", 56)
+    monkeypatch.setattr("bids_gan.models.scans.find_structures", by_intensity)
 
 
 def test_recipe_names_two_scanners_that_differ():
@@ -61,20 +76,40 @@ def test_nobody_is_in_both_scanners(recipe):
         people_by_scanner(recipe)
 
 
-def test_images_are_of_different_people_and_of_their_scanners(recipe, label_maps, tmp_path):
+def test_tissues_of_both_scanners_are_as_bright_as_in_that_of_the_target(
+    recipe, label_maps, tmp_path
+):
     batches, validation = training_data(recipe, Folders(label_maps=label_maps), tmp_path)
-    _, target = scanners(recipe)
-    grey = target.contrast(np.random.default_rng(0))[GREY]
-    for batch in map(batches, range(3)):
-        # the source's people have white matter alone, those of the target cortex alone
-        assert float(batch["input"][batch["mask"] > 0].median()) == pytest.approx(1, abs=0.3)
-        seen = float(batch["target"][batch["target_mask"] > 0].median())
-        assert seen == pytest.approx(grey, abs=0.15)
+    pairs = [next(iter(validation())), *map(batches, range(3))]
+    wanted = target_tones(recipe, label_maps, tmp_path)
+    for pair in pairs:
+        mask = pair.get("target_mask", pair["mask"])
+        for image, inside in ((pair["input"], pair["mask"]), (pair["target"], mask)):
+            values = image[inside > 0]
+            # the brightest tenth is white matter in all of them
+            assert float(values.quantile(0.95)) == pytest.approx(wanted[-1], abs=0.12)
     # people of the validation are in both, to be compared
-    pair = next(iter(validation()))
-    assert pair["input"].shape == pair["target"].shape
-    inside = (pair["labels"] == 2).unsqueeze(1) & (pair["mask"] > 0)
-    assert pair["input"][inside].mean() > pair["target"][inside].mean() + 0.05
+    assert pairs[0]["input"].shape == pairs[0]["target"].shape
+    grey = (pairs[0]["labels"] == CORTICAL_GREY).unsqueeze(1)
+    assert pairs[0]["input"][grey].median() == pytest.approx(
+        float(pairs[0]["target"][grey].median()), abs=0.06
+    )
+
+
+def test_scans_differ_before_their_tones_are_matched(recipe, label_maps, tmp_path):
+    scan = even_scan(recipe, label_maps, tmp_path, "03", scanners(recipe)).float()
+    grey = scan[-1] == CORTICAL_GREY
+    assert scan[0][grey].median() > scan[2][grey].median() + 0.1
+
+
+def test_everybody_lies_and_is_made_in_another_way(recipe, label_maps, tmp_path):
+    _, target = scanners(recipe)
+    one, other = (
+        even_scan(recipe, label_maps, tmp_path / str(seed), "01", [target])
+        for recipe["seed"] in (1, 2)
+        for seed in (recipe["seed"],)
+    )
+    assert one.shape != other.shape or not torch.equal(one, other)
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
@@ -108,6 +143,8 @@ def test_recipe_trains_and_its_card_gives_the_network_back(recipe, label_maps, t
     card = run_recipe(recipe, Folders(label_maps=label_maps), tmp_path)
     assert card.network["residual"] is True
     assert card.text["Recipe"]["simulation"]["source"] == "B"
+    wanted = target_tones(recipe, label_maps, tmp_path / "cache")
+    assert card.text["Tones"] == pytest.approx(wanted.tolist(), abs=1e-4)
     assert "validation_l1" in (tmp_path / "log.csv").read_text()
 
 

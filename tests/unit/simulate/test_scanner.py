@@ -6,7 +6,13 @@ import torch
 from head_map import FLUID, GREY, WHITE, nested_tissues
 
 from bids_gan.simulate.physics import Pulses
-from bids_gan.simulate.scanner import ScannedBrains, Scanner, ScannerPatches
+from bids_gan.simulate.scanner import (
+    ScannedBrains,
+    Scanner,
+    ScannerPatches,
+    ScanPatches,
+    whole_scan,
+)
 
 MPRAGE = Pulses("MPRAGE", 2.3, 0.003, 0.9, 9, 0.007, 176)
 SPGR = Pulses("SPGR", 0.022, 0.0092, flip=30)
@@ -75,6 +81,42 @@ def test_whole_brains_are_in_the_middle():
     border[..., 1:-1, 1:-1, 1:-1] = 0
     assert batch["mask"].sum() > 20**3
     assert not border.any()
+
+
+def test_whole_scan_ends_where_the_brain_does():
+    scan = whole_scan(nested_tissues(), [Scanner(3.0, MPRAGE), Scanner(1.5, SPGR)])
+    assert scan["contrasts"].shape == (2, *scan["labels"].shape)
+    mask = scan["mask"][0]
+    for axis in range(3):
+        assert mask.select(axis, 0).any()
+        assert mask.select(axis, -1).any()
+
+
+def ramp_scan(size=20):
+    """Image that tells where each voxel was: 1 and more to the right."""
+    image = 1 + torch.arange(size).float()[:, None, None].expand(size, size, size)
+    mask = torch.zeros(size, size, size)
+    mask[4:16, 4:16, 4:16] = 1
+    return torch.stack([image, mask, 2 * mask]).half()
+
+
+def test_patches_of_scans_are_parts_of_them_as_they_are_or_mirrored():
+    batch = ScanPatches([ramp_scan()], 9, 60).batch(0)
+    assert batch["contrasts"].shape == (60, 1, 9, 9, 9)
+    assert batch["labels"].dtype == torch.int64
+    assert (batch["mask"][..., 4, 4, 4] == 1).all()
+    assert torch.equal(batch["labels"], 2 * batch["mask"][:, 0].long())
+    lines = batch["contrasts"][:, 0, :, 4, 4]
+    slopes = lines.diff(dim=1)[(lines > 0).all(1)].unique(dim=0)
+    # nothing between two voxels, either direction, nothing else
+    assert slopes.tolist() == [[-1] * 8, [1] * 8]
+
+
+def test_patches_of_scans_are_those_of_the_step():
+    patches = ScanPatches([ramp_scan(), ramp_scan()], 9, 2, seed=3)
+    first, again, second = patches.batch(0), patches.batch(0), patches.batch(1)
+    assert torch.equal(first["contrasts"], again["contrasts"])
+    assert not torch.equal(first["contrasts"], second["contrasts"])
 
 
 @pytest.mark.parametrize(
