@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
+from scipy import ndimage
+from scipy.spatial import ConvexHull
 
 from bids_gan.anatomy.prepare import UPPER_PART, Anatomy, prepare_t1w, working_grid
 from bids_gan.anatomy.segment import CEREBRAL_WHITE, find_structures
+from bids_gan.errors import DataError
 from bids_gan.images import check_volume
 
 if TYPE_CHECKING:
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 GREY_ABOVE_WHITE = {"T2w": 0.67, "PDw": 0.22, "FLAIR": 0.43}
 #: how much darker it is in a T1w
 GREY_BELOW_WHITE = 0.32
+#: least share of its convex hull that a brain with the fluid over it fills
+LEAST_FILLED = 0.7
 #: what is folded lowest is still not the background
 DARKEST = 0.1
 
@@ -43,10 +49,32 @@ def prepare_anatomy(
     -------
     Anatomy
         Its ``t1w`` is the T1w-like image when `contrast` is another one.
+
+    Raises
+    ------
+    DataError
+        As of `prepare_t1w`, and when what is found in another contrast has not the shape of a
+        brain.
     """
-    if contrast != "T1w":
-        img = _t1w_like(check_volume(img, name), contrast, network, precision)
-    return prepare_t1w(img, network, name=name, precision=precision)
+    if contrast == "T1w":
+        return prepare_t1w(img, network, name=name, precision=precision)
+    img = _t1w_like(check_volume(img, name), contrast, network, precision)
+    anatomy = prepare_t1w(img, network, name=name, precision=precision)
+    if (share := filled(anatomy.mask)) < LEAST_FILLED:
+        raise DataError(
+            f"{name}: the brain found in this {contrast} is torn, it fills {share:.0%} of its "
+            f"convex hull and a brain at least {LEAST_FILLED:.0%}; a T1w of this person, or a "
+            "skull-stripped image, would help"
+        )
+    return anatomy
+
+
+def filled(mask: np.ndarray) -> float:
+    """Share of its convex hull that an (I, J, K) bool mask fills."""
+    surface = np.argwhere(mask & ~ndimage.binary_erosion(mask))
+    # corners of the voxels, not their middles
+    corners = (surface[:, None] + np.array(list(product((-0.5, 0.5), repeat=3)))).reshape(-1, 3)
+    return float(mask.sum() / ConvexHull(np.unique(corners, axis=0)).volume)
 
 
 def _t1w_like(
