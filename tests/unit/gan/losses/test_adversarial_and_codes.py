@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from loss_cases import encoder, picture
+from loss_cases import degraded, encoder, picture, some_mask
 
 from bids_gan.gan.losses.adversarial import (
     OBJECTIVES,
@@ -144,6 +144,50 @@ def test_classification_of_images_and_patches(dimensions):
     )
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(loss(images, classes, mask), loss(images, classes, mask))
+
+
+class ByIntensity(torch.nn.Module):
+    """Segmenter of three tissues, 0, 0.5 and 1."""
+
+    def forward(self, x):
+        means = torch.tensor([0.0, 0.5, 1.0], dtype=x.dtype).reshape(1, 3, *[1] * (x.dim() - 2))
+        return -10 * (x - means).square()
+
+
+class Recogniser(torch.nn.Module):
+    """Class 1 the more surely, the better an image correlates with one that it knows."""
+
+    def __init__(self, known):
+        super().__init__()
+        self.known = known.flatten(1)
+
+    def forward(self, x):
+        pair = torch.stack([x.flatten(1)[0], self.known[0]])
+        return torch.stack([torch.zeros((), dtype=x.dtype), 10 * torch.corrcoef(pair)[0, 1]])[None]
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_segmentation_loss_has_the_slope_of_finite_differences(dimensions):
+    loss, image = SegmentationLoss(encoder(dimensions)), picture(dimensions, 8)
+    labels = (3 * image[:, 0]).long().clamp(max=3)
+    mask = some_mask(image)
+    image.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: loss(x, labels, mask), image, fast_mode=True)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("how", ["blur", "shift", "noise"])
+def test_losses_through_a_network_grow_with_degradation(how, dimensions):
+    tissue = (2.999 * picture(dimensions, 24)).floor()
+    image, labels = tissue / 2, tissue[:, 0].long()
+    mask, known = torch.ones_like(image), torch.tensor([1])
+    worse = [image, *(degraded(image, how, strength) for strength in (1.0, 2.0, 3.0))]
+    for loss, truth in (
+        (SegmentationLoss(ByIntensity()), labels),
+        (ClassificationLoss(Recogniser(image)), known),
+    ):
+        values = torch.stack([loss(x, truth, mask) for x in worse])
+        assert (values.diff() > 0).all()
 
 
 def test_divergence_from_the_standard_normal():
