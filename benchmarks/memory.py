@@ -24,12 +24,15 @@ def row(what: str, predicted: int, measured: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipes", nargs="*", default=["t1w-to-fa", "t1w-to-t2w", "pix2pix"])
+    parser.add_argument("--training", action="store_true", help="in the recipe's precision, alone")
+    options = parser.parse_args()
     print("| | predicted MiB | measured MiB | |\n|---|---|---|---|")
-    for name in parser.parse_args().recipes:
+    for name in options.recipes:
         recipe = read_recipe(name)
         patch, batch = recipe["data"]["patch"], recipe["data"]["batch"]
-        for precision in ("bf16", "fp32"):
-            for shape in VOLUMES:
+        own = recipe["training"].get("precision", "bf16")
+        for precision in (own,) if options.training else ("bf16", "fp32"):
+            for shape in () if options.training else VOLUMES:
                 for tile in TILES:
                     case = (recipe, shape, precision, tile)
                     what = f"{name}, inference {shape} {f'in {tile}³ ' if tile else ''}{precision}"

@@ -63,7 +63,8 @@ class AllocationTracker(TorchDispatchMode):
     Notes
     -----
     Where the code asks for a value (whether a cube is empty, how thick a slice is) the answer is
-    one, since tensors without content have none.
+    one, since tensors without content have none; of a tensor that was filled with a value, as the
+    size to which a network has grown, it is that value.
     """
 
     def __init__(self):
@@ -73,6 +74,7 @@ class AllocationTracker(TorchDispatchMode):
         self.heap = 0
         self._on_heap = 0
         self._alive: dict[int, int] = {}
+        self._filled: dict[int, float] = {}
 
     def restart(self) -> None:
         """Forget what was alive before."""
@@ -81,7 +83,9 @@ class AllocationTracker(TorchDispatchMode):
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         """Run an operation and note what it returns."""
         if operation is _aten._local_scalar_dense.default:
-            return 1
+            return self._filled.get(id(args[0].untyped_storage()), 1)
+        if operation is _aten.fill_.Scalar:
+            self._filled[id(args[0].untyped_storage())] = args[1]
         result = operation(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor):
@@ -97,6 +101,7 @@ class AllocationTracker(TorchDispatchMode):
             weakref.finalize(storage, self._freed, key)
 
     def _freed(self, key: int) -> None:
+        self._filled.pop(key, None)
         self._count(-self._alive.pop(key))
 
     def _count(self, size: int) -> None:

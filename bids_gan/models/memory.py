@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bids_gan.errors import UsageError
 from bids_gan.gan.inference import run_network
 from bids_gan.gan.memory import Footprint, inference_memory, training_memory
 from bids_gan.gan.networks.factory import build_network
@@ -30,7 +31,7 @@ _CHANNELS = {"position": 3, "wanted": 0}
 ONE_SIZE = ("autoencoder", "progressive", "dual-stage")
 #: methods whose steps depend on values of the batch, or whose images are no cubes: tensors without
 #: content cannot go through
-BY_VALUE = ("collagan", "progressive", "dual-stage", "displacement")
+BY_VALUE = ("collagan", "displacement")
 
 
 def find_recipe(name: str) -> dict:
@@ -64,16 +65,17 @@ def recipe_neighbours(recipe: dict) -> int:
 
 
 def example_batch(recipe: dict, patch: int, batch: int) -> dict[str, Tensor]:
-    """A batch with all keys that the training data of the methods have, of ones."""
+    """A batch with all keys that the training data of the methods have: noise, masks of ones."""
     space = (patch,) * dimensions(recipe)
     contrasts = len(recipe.get("simulation", {}).get("contrasts", "1"))
     given = input_channels(recipe) * (1 + 2 * recipe_neighbours(recipe))
     channels = {"input": given, "contrasts": contrasts}
-    images = ("target", "mask", "supervised", "target_mask", "acquired", "shift")
+    masks = ("mask", "supervised", "target_mask")
+    channels |= dict.fromkeys(("target", "acquired", "shift"), 1)
     whole_numbers = ("thickness", "contrast", "wanted", "classes")
     return {
-        **{key: torch.ones(batch, n, *space) for key, n in channels.items()},
-        **{key: torch.ones(batch, 1, *space) for key in images},
+        **{key: torch.rand(batch, n, *space) for key, n in channels.items()},
+        **{key: torch.ones(batch, 1, *space) for key in masks},
         **{key: torch.ones(batch, dtype=torch.long) for key in whole_numbers},
         "given": torch.ones(batch, contrasts),
         "labels": torch.ones(batch, *space, dtype=torch.long),
@@ -109,7 +111,18 @@ def plan_inference(
 
 
 def plan_training(recipe: dict, patch: int, batch: int, precision: str) -> Footprint:
-    """Memory of a training step of a recipe, its method's other networks included."""
+    """Memory of a training step of a recipe, its method's other networks included.
+
+    Raises
+    ------
+    UsageError
+        For another `patch` than the recipe's, when its networks are made for images of one size.
+    """
+    own = recipe["data"]["patch"]
+    if patch != own and not takes_any_size(recipe):
+        raise UsageError(
+            f"--patch {patch}: the networks of {recipe['name']} are made for patches of {own}"
+        )
     return training_memory(
         lambda: make_method(build_network(recipe["network"]), recipe),
         lambda: example_batch(recipe, patch, batch),

@@ -13,7 +13,7 @@ from bids_gan.models.memory import (
     plan_inference,
     plan_training,
 )
-from bids_gan.models.recipe import read_recipe
+from bids_gan.models.recipe import FOLDER, read_recipe
 
 
 @pytest.mark.parametrize(
@@ -83,15 +83,34 @@ def test_command_prints_the_table_and_what_would_fit(capsys):
     assert main(["plan-memory", "nothing", *options]) == 69
 
 
-@pytest.mark.parametrize("recipe", ["anatomy", "collagan", "stargan", "constrained-autoencoder"])
-def test_what_can_be_predicted_of_a_recipe_is(recipe, capsys):
-    assert main(["plan-memory", recipe, "--volume", "48", "48", "48", "--batch", "1"]) == 0
+@pytest.mark.parametrize("name", ["anatomy", "collagan", "stargan", "dual-stage"])
+def test_what_can_be_predicted_of_a_recipe_is(name, capsys):
+    assert main(["plan-memory", name, "--volume", "48", "48", "48", "--batch", "2"]) == 0
     table = capsys.readouterr().out
     assert "| **together** |" in table
-    assert ("inference" in table) == (recipe != "constrained-autoencoder")
-    assert ("training" in table) == (recipe != "collagan")
+    assert ("inference" in table) == (name != "dual-stage")
+    assert ("training" in table) == (name != "collagan")
 
 
-def test_what_cannot_be_predicted_is_said(capsys):
-    assert main(["plan-memory", "progressive"]) == 2
-    assert "progressive: its steps depend on its images" in capsys.readouterr().err
+def test_training_is_planned_at_the_last_size_of_a_network_that_grows():
+    """A batch of twice the people keeps twice as much, and more than images of 64³ take."""
+    recipe = read_recipe("progressive")
+    one, two = (plan_training(recipe, 64, n, "fp32").parts for n in (2, 4))
+    assert one["batch"] == two["batch"] / 2 > 2 * 64**3 * 4
+    assert one["kept for backward"] > 10 * 64**3 * 4
+    assert 1.5 < two["kept for backward"] / one["kept for backward"] <= 2.1
+
+
+@pytest.mark.parametrize("name", ["progressive", "dual-stage", "constrained-autoencoder"])
+def test_other_patches_for_networks_of_one_size_are_refused(name, capsys):
+    assert main(["plan-memory", name, "--patch", "48"]) == 2
+    error = capsys.readouterr().err
+    assert f"--patch 48: the networks of {name} are made for patches of" in error
+
+
+def test_what_cannot_be_predicted_is_said(capsys, tmp_path):
+    recipe = tmp_path / "distortion.toml"
+    text = (FOLDER / "distortion.toml").read_text()
+    recipe.write_text(text.replace('kind = "matching-unet"', 'kind = "progressive"'))
+    assert main(["plan-memory", str(recipe)]) == 2
+    assert "its steps depend on its images" in capsys.readouterr().err
