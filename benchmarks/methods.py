@@ -118,9 +118,6 @@ MEASURES = {
     "progressive": (single, progressive),
 }
 
-#: method -> the one whose held-out patches it is measured on, since both make the same image
-COMPARED_WITH = {"cyclegan": "pix2pix", "unit": "pix2pix"}
-
 
 def mean(scores: list[Numbers]) -> Numbers:
     """Mean of each number over the patches that have it."""
@@ -151,8 +148,7 @@ def test_maps(recipe: dict, label_maps: Path) -> dict[str, np.ndarray]:
 def held_out(recipe: dict, maps: list[np.ndarray]) -> ContrastPatches:
     """Patches of people."""
     patch, contrasts = recipe["data"]["patch"], recipe["simulation"]["contrasts"]
-    same = COMPARED_WITH.get(recipe["method"], recipe["name"])
-    seed = read_recipe(same)["seed"] + 1000
+    seed = recipe["seed"] + 1000
     if recipe["method"] == "progressive":
         return WholeBrains(maps, patch, 4, contrasts, seed=seed, spacing=recipe["data"]["spacing"])
     lesions = float(recipe["method"] == "constrained-autoencoder")
