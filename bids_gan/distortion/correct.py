@@ -173,7 +173,7 @@ def estimate_correction(
     guides, anatomy = images.guides()
     measured = images.measured(pe_direction, readout_time)
     mask = np.asarray(images.b0_mask) > 0
-    coregistration, estimate = _best_fit(
+    coregistration, estimate = best_fit(
         measured, mask, guides, anatomy, settings.estimator, network
     )
     return Correction(
@@ -211,7 +211,7 @@ def align(images: RunImages, settings: EstimatorSettings | None = None) -> np.nd
     settings = replace(settings, levels=levels, rate_field=0.0)  # the pose alone moves
     measured = images.measured("j", 1.0)  # no field, no direction
     mask = np.asarray(images.b0_mask) > 0
-    return _best_fit(measured, mask, guides, anatomy, settings)[1].dwi_to_t1w
+    return best_fit(measured, mask, guides, anatomy, settings)[1].dwi_to_t1w
 
 
 def agreement(
@@ -251,7 +251,7 @@ def agreement(
     return numbers
 
 
-def _best_fit(
+def best_fit(
     measured: Measured,
     b0_mask,
     guides: Guides,
@@ -259,7 +259,24 @@ def _best_fit(
     settings: EstimatorSettings,
     network: nn.Module | None = None,
 ) -> tuple[Coregistration, FieldEstimate]:
-    """Fit from each start that is believable; the better one."""
+    """Fit from each start that is believable; the better one.
+
+    Parameters
+    ----------
+    measured : Measured
+    b0_mask : (I, J, K) bool array
+        Brain mask of the diffusion reference.
+    guides : Guides
+    anatomy : Brain
+        T1w and its brain mask.
+    settings : EstimatorSettings
+    network : module, optional
+        See `estimate_correction`.
+
+    Returns
+    -------
+    Coregistration, FieldEstimate
+    """
     found = coregister(Brain(measured.b0, b0_mask, measured.affine), anatomy)
     fits = []
     for start in _alignments(found):

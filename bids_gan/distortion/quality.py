@@ -105,22 +105,40 @@ def held_out(
     is not in it: a shift of the whole head along phase encoding, details that neither resolves.
     It is one number, because *where* they differ does not say where the error lies.
     """
+    fits = held_out_fits(measured, guides, dwi_to_t1w, settings)
+
+    def alike(field):
+        return similarity(measured, guides, dwi_to_t1w, field)
+
+    before, numbers = alike(np.zeros(measured.b0.shape)), {}
+    for name, fit in fits.items():
+        after, mirrored = alike(fit.displacement_mm)[name], alike(-fit.displacement_mm)[name]
+        numbers[f"held_out_{name}_before"] = before[name]
+        numbers[f"held_out_{name}_after"] = after
+        numbers[f"held_out_{name}_gain"] = after - before[name]
+        numbers[f"held_out_{name}_contrast"] = after - mirrored
+    from_fa, from_b0 = (fits[name].displacement_mm[fits[name].mask] for name in ("b0", "fa"))
+    return numbers | {
+        "held_out_correlation": float(np.corrcoef(from_fa, from_b0)[0, 1]),
+        "displacement_spread_mm": float(np.sqrt(np.mean((from_fa - from_b0) ** 2)) / 2),
+    }
+
+
+def held_out_fits(
+    measured: Measured,
+    guides: Guides,
+    dwi_to_t1w: np.ndarray,
+    settings: EstimatorSettings | None = None,
+) -> dict[str, FieldEstimate]:
+    """Cheap estimates from one image alone, by the image that was held out: ``b0``, ``fa``."""
     settings = settings or EstimatorSettings()
     cheap = replace(settings, levels=settings.levels[:-1], refine_rigid=False)
-    before = similarity(measured, guides, dwi_to_t1w, np.zeros(measured.b0.shape))
-    numbers, fits = {}, []
-    for name, weights in (
-        ("b0", {"weight_fa": 1.0, "weight_b0": 0.0}),
-        ("fa", {"weight_fa": 0.0, "weight_b0": 1.0}),
-    ):
-        fit = estimate_field(measured, guides, dwi_to_t1w, replace(cheap, **weights))
-        after = similarity(measured, guides, dwi_to_t1w, fit.displacement_mm)
-        numbers[f"held_out_{name}_before"] = before[name]
-        numbers[f"held_out_{name}_after"] = after[name]
-        numbers[f"held_out_{name}_gain"] = after[name] - before[name]
-        fits.append(fit)
-    difference = (fits[0].displacement_mm - fits[1].displacement_mm)[fits[0].mask]
-    return numbers | {"displacement_spread_mm": float(np.sqrt(np.mean(difference**2)) / 2)}
+    only_fa = replace(cheap, weight_fa=1.0, weight_b0=0.0)
+    only_b0 = replace(cheap, weight_fa=0.0, weight_b0=1.0)
+    return {
+        name: estimate_field(measured, guides, dwi_to_t1w, weights)
+        for name, weights in (("b0", only_fa), ("fa", only_b0))
+    }
 
 
 def _field_numbers(measured: Measured, estimate: FieldEstimate) -> dict[str, float]:
