@@ -143,6 +143,7 @@ def estimate_correction(
     images: RunImages,
     pe_direction: str,
     readout_time: float,
+    witness: nn.Module,
     settings: CorrectionSettings | None = None,
     network: nn.Module | None = None,
 ) -> Correction:
@@ -153,10 +154,13 @@ def estimate_correction(
     images : RunImages
     pe_direction, readout_time
         BIDS ``PhaseEncodingDirection`` and ``TotalReadoutTime`` in seconds.
+    witness : module
+        Learnt estimator, see :mod:`bids_gan.distortion.learnt`, whose prediction the no-harm gate
+        compares the field with.
     settings : CorrectionSettings, optional
     network : module, optional
-        Learnt estimator, see :mod:`bids_gan.distortion.learnt`: the estimate starts from what it
-        expects and is held to it where it is sure.
+        Learnt estimator too: the estimate starts from what it expects and is held to it where it
+        is sure. Not the witness then, which has to be independent.
 
     Returns
     -------
@@ -176,12 +180,12 @@ def estimate_correction(
     coregistration, estimate = best_fit(
         measured, mask, guides, anatomy, settings.estimator, network
     )
+    expected = predict(measured, guides, estimate.dwi_to_t1w, witness)
+    scene = (measured, guides, coregistration, estimate, expected)
     return Correction(
         estimate=estimate,
         coregistration=coregistration,
-        quality=judge(
-            measured, guides, coregistration, estimate, settings.estimator, settings.gate
-        ),
+        quality=judge(*scene, settings.estimator, settings.gate),
         synth_fa_dwi=resample(
             np.asarray(images.synth_fa.dataobj, np.float32),
             images.synth_fa.affine,
