@@ -39,13 +39,13 @@ from bids_gan.models.registry import find_card, load_model
 from bids_gan.simulate.blip import BlipRun, BlipRuns
 
 HEADS = tuple(f"{n:02d}" for n in range(1, 21))
-#: of all heads together, before they are rendered anew
-RUNS_A_RENDER = 120
 #: first runs, of which every second has good targets; then, as few were harmful, every third
 EVEN_RUNS = 40
 AXES = (1, 1, 0, 1, 2)
 SPACINGS = (3.0, 2.5, 3.0)
 PEAK_MM = (3.0, 15.0)
+#: depends on the rule that is to be calibrated
+VERDICT = ("accepted", "reasons", "gate_score")
 BAD = (
     "other person", "misplaced FA", "bent guides", "wrong axis", "blurred FA", "wrong FA",
     "noise", "failed alignment",
@@ -145,12 +145,11 @@ def row(number: int, person: Callable, witness: nn.Module) -> dict:
     head, name = HEADS[number % len(HEADS)], condition(number)
     rng = np.random.default_rng([991, number])
     axis, spacing = int(rng.choice(AXES)), float(rng.choice(SPACINGS))
-    render = number // RUNS_A_RENDER
-    run = BlipRuns([person(head, render)], 1).run(axis, rng, spacing, PEAK_MM)
+    run = BlipRuns([person(head)], 1).run(axis, rng, spacing, PEAK_MM)
     targets = run
     if name == "other person":
         other = HEADS[(number + int(rng.integers(1, len(HEADS)))) % len(HEADS)]
-        targets = BlipRuns([person(other, render)], 1).run(axis, rng, spacing)
+        targets = BlipRuns([person(other)], 1).run(axis, rng, spacing)
     given = case(run, name, targets, rng)
     found, estimate = fit(given, name, rng)
     expected = predict(given.measured, given.guides, estimate.dwi_to_t1w, witness)
@@ -160,10 +159,10 @@ def row(number: int, person: Callable, witness: nn.Module) -> dict:
     error = np.hypot(mm, run.mm) if name == "wrong axis" else np.abs(mm - run.mm)
     size, error = np.abs(run.mm)[run.brain].mean(), error[run.brain].mean()
     return {
-        "run": number, "head": head, "render": render, "condition": name, "axis": axis,
+        "run": number, "head": head, "condition": name, "axis": axis,
         "spacing": spacing, "size_mm": size, "error_mm": error,
         "removed": 1 - error / size, "harmful": int(error > size), "source": found.source,
-        **{k: v for k, v in quality.items() if k != "reasons"},
+        **{k: v for k, v in quality.items() if k not in VERDICT},
         "seconds": time.process_time() - start,
     }  # fmt: skip
 
@@ -181,9 +180,9 @@ def main() -> None:
     witness = load_model(find_card("distortion")).network
 
     @cache
-    def person(head: str, render: int):
+    def person(head: str):
         path = options.label_maps / f"training_seg_{head}.nii.gz"
-        return rendered(path, card, options.cache, render)
+        return rendered(path, card, options.cache, 0)
 
     for number in range(done(options.out), options.runs):
         append(options.out, row(number, person, witness))

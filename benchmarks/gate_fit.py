@@ -21,14 +21,20 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
+from scipy.stats import mannwhitneyu
 
 from bids_gan.distortion import quality, score
 from bids_gan.distortion.score import Score
+from bids_gan.models.registry import find_card
 
 CALIBRATION = tuple(f"{n:02d}" for n in range(1, 13))
 NAMES = (
-    "held_out_correlation", "refined_mm",
-    "learnt_correlation", "learnt_size", "learnt_difference",
+    "held_out_correlation", "refined_mm", "learnt_correlation", "learnt_size", "learnt_difference",
+)  # fmt: skip
+#: of which those above were chosen
+TRIED = (
+    *NAMES, "held_out_b0_gain", "held_out_fa_gain", "held_out_b0_after", "held_out_fa_after",
+    "displacement_spread_mm", "displacement_p99_mm", "jacobian_min", "refined_degrees", "overlap",
 )  # fmt: skip
 RIDGE = 1.0
 
@@ -102,7 +108,8 @@ def wilson(count: int, of: int) -> tuple[float, float]:
         return 0.0, 1.0
     z, p = 1.96, count / of
     middle, half = p + z**2 / (2 * of), z * np.sqrt(p * (1 - p) / of + z**2 / (4 * of**2))
-    return (middle - half) / (1 + z**2 / of), (middle + half) / (1 + z**2 / of)
+    low, high = np.clip(np.array([middle - half, middle + half]) / (1 + z**2 / of), 0, 1)
+    return float(low), float(high)
 
 
 def report(rows: list[dict], passed: np.ndarray) -> Iterator[str]:
@@ -121,6 +128,18 @@ def report(rows: list[dict], passed: np.ndarray) -> Iterator[str]:
     yield ""
     yield _rate("harmful that pass", passed[harmful])
     yield _rate("helpful that are refused", ~passed[~harmful])
+
+
+def single(rows: list[dict]) -> Iterator[str]:
+    """Chance that a number alone tells a helpful field from a harmful one."""
+    harmful = np.array([bool(row["harmful"]) for row in rows])
+    yield "| number | chance to tell helpful from harmful |"
+    yield "|---|---|"
+    for name in TRIED:
+        values = np.array([row[name] for row in rows])
+        found = mannwhitneyu(values[~harmful], values[harmful])
+        share = found.statistic / (harmful.sum() * (~harmful).sum())
+        yield f"| `{name}` | {max(share, 1 - share):.2f} |"
 
 
 def _rate(text: str, wrong: np.ndarray) -> str:
@@ -153,16 +172,19 @@ def main() -> None:
     options = parser.parse_args()
     rows = read(options.runs)
     if options.test:
+        seen = find_card("distortion").text["LabelMaps"]["train"]
         rows = [row for row in rows if head(row) not in CALIBRATION]
-        passed = np.array([not quality.reasons(row) for row in rows])
-        print("\n".join(report(rows, passed)))
+        strange = [row for row in rows if head(row) not in seen]
+        for text, group in (("", rows), ("heads that the network never saw\n", strange)):
+            passed = np.array([not quality.reasons(row) for row in group])
+            print(text + "\n".join(report(group, passed)) + "\n")
         return
     rows = [row for row in rows if head(row) in CALIBRATION]
     scores = np.where([physical(row) for row in rows], left_out(rows), -np.inf)
     harmful = np.array([bool(row["harmful"]) for row in rows])
     limit = least_limit(scores, harmful, options.harm)
     rule = fitted(rows, limit=limit)
-    print("\n".join(report(rows, scores >= limit)))
+    print("\n".join([*single(rows), "", *report(rows, scores >= limit)]))
     print(json.dumps(as_text(rule, len(rows)), indent=2))
     if options.write:
         text = json.dumps(as_text(rule, len(rows)), indent=2)

@@ -122,11 +122,10 @@ def held_out(
 
     before, numbers = alike(np.zeros(measured.b0.shape)), {}
     for name, fit in fits.items():
-        after, mirrored = alike(fit.displacement_mm)[name], alike(-fit.displacement_mm)[name]
+        after = alike(fit.displacement_mm)[name]
         numbers[f"held_out_{name}_before"] = before[name]
         numbers[f"held_out_{name}_after"] = after
         numbers[f"held_out_{name}_gain"] = after - before[name]
-        numbers[f"held_out_{name}_contrast"] = after - mirrored
     from_fa, from_b0 = (fits[name].displacement_mm[fits[name].mask] for name in ("b0", "fa"))
     return numbers | {
         "held_out_correlation": float(np.corrcoef(from_fa, from_b0)[0, 1]),

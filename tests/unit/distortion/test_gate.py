@@ -49,7 +49,8 @@ def test_objection_names_score_limit_and_what_weighs_most():
     text = SCORE.objection({"learnt_correlation": 0.45, "learnt_difference": 1.0})
     assert "-4.50" in text
     assert "1.00 is asked for" in text
-    assert text.index(PHRASES["learnt_correlation"] + " 0.450") < text.index("in standard")
+    first, second = (PHRASES[name] for name in SCORE.names)
+    assert text.index(f"{first} 0.450") < text.index(f"{second} 1.000")
     assert SCORE.objection({"learnt_correlation": 0.8, "learnt_difference": 1.0}) is None
 
 
