@@ -27,7 +27,7 @@ from bids_gan.diffusion.gradients import from_world
 from bids_gan.diffusion.mask import b0_mask
 from bids_gan.diffusion.rigid import rigid_matrix, rigid_parameters
 from bids_gan.diffusion.tensor import fit_tensor
-from bids_gan.distortion.correct import CorrectionSettings, RunImages, estimate_correction
+from bids_gan.distortion.correct import RunImages, estimate_correction
 from bids_gan.distortion.units import hz_to_voxels
 from bids_gan.geometry import box_grid, pe_axis_sign, resample, voxel_sizes
 from bids_gan.models.registry import find_card, load_model
@@ -175,7 +175,7 @@ def guide_fa(person, other, condition, rng):
     return np.where(person["mask"], fa.clip(0, 1), 0).astype(np.float32)
 
 
-def run(person, other, scanned, condition, rng, settings=None, network=None):
+def run(person, other, scanned, condition, rng, witness, network=None):
     def image(data):
         return nib.Nifti1Image(np.asarray(data, np.float32), person["affine"])
 
@@ -191,9 +191,7 @@ def run(person, other, scanned, condition, rng, settings=None, network=None):
         b0=nib.Nifti1Image(scanned["b0"], scanned["affine"]), b0_mask=scanned["b0_mask"],
         fa=scanned["fa"],
     )  # fmt: skip
-    found = estimate_correction(
-        images, pe, READOUT, settings or CorrectionSettings(), network=network
-    )
+    found = estimate_correction(images, pe, READOUT, witness, network=network)
     inside, truth = scanned["mask"], scanned["truth_mm"]
     if condition == "wrong axis":  # the true displacement is left, and a false one added
         error = np.hypot(found.estimate.displacement_mm, truth)[inside]
@@ -247,7 +245,8 @@ def main():
     parser.add_argument("--learnt", action="store_true", help="with the learnt estimator")
     parser.add_argument("--out", type=Path, help="table of every run (TSV)")
     args = parser.parse_args()
-    network = load_model(find_card("distortion")).network if args.learnt else None
+    witness = load_model(find_card("distortion")).network
+    network = witness if args.learnt else None
 
     maps, affine = mni()
     real = sorted((test_data() / "ds002748").glob("sub-*/anat/*T1w.nii.gz"))
@@ -266,7 +265,7 @@ def main():
         person = complete(person, rng)
         scanned = scan(person, number, rng)
         for condition in args.conditions:
-            row = run(person, other_here, scanned, condition, rng, network=network)
+            row = run(person, other_here, scanned, condition, rng, witness, network)
             rows.append({"person": number} | row)
             print(f"{number} {condition:13} {row['pe']:3} removed {row['removed']:4.0f} % "
                   f"median {row['before_median']:.2f} -> {row['after_median']:.2f} mm, accepted "

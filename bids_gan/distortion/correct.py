@@ -143,6 +143,7 @@ def estimate_correction(
     images: RunImages,
     pe_direction: str,
     readout_time: float,
+    witness: nn.Module,
     settings: CorrectionSettings | None = None,
     network: nn.Module | None = None,
 ) -> Correction:
@@ -153,10 +154,13 @@ def estimate_correction(
     images : RunImages
     pe_direction, readout_time
         BIDS ``PhaseEncodingDirection`` and ``TotalReadoutTime`` in seconds.
+    witness : module
+        Learnt estimator, see :mod:`bids_gan.distortion.learnt`, whose prediction the no-harm gate
+        compares the field with.
     settings : CorrectionSettings, optional
     network : module, optional
-        Learnt estimator, see :mod:`bids_gan.distortion.learnt`: the estimate starts from what it
-        expects and is held to it where it is sure.
+        Learnt estimator too: the estimate starts from what it expects and is held to it where it
+        is sure. Not the witness then, which has to be independent.
 
     Returns
     -------
@@ -173,15 +177,15 @@ def estimate_correction(
     guides, anatomy = images.guides()
     measured = images.measured(pe_direction, readout_time)
     mask = np.asarray(images.b0_mask) > 0
-    coregistration, estimate = _best_fit(
+    coregistration, estimate = best_fit(
         measured, mask, guides, anatomy, settings.estimator, network
     )
+    expected = predict(measured, guides, estimate.dwi_to_t1w, witness)
+    scene = (measured, guides, coregistration, estimate, expected)
     return Correction(
         estimate=estimate,
         coregistration=coregistration,
-        quality=judge(
-            measured, guides, coregistration, estimate, settings.estimator, settings.gate
-        ),
+        quality=judge(*scene, settings.estimator, settings.gate),
         synth_fa_dwi=resample(
             np.asarray(images.synth_fa.dataobj, np.float32),
             images.synth_fa.affine,
@@ -211,7 +215,7 @@ def align(images: RunImages, settings: EstimatorSettings | None = None) -> np.nd
     settings = replace(settings, levels=levels, rate_field=0.0)  # the pose alone moves
     measured = images.measured("j", 1.0)  # no field, no direction
     mask = np.asarray(images.b0_mask) > 0
-    return _best_fit(measured, mask, guides, anatomy, settings)[1].dwi_to_t1w
+    return best_fit(measured, mask, guides, anatomy, settings)[1].dwi_to_t1w
 
 
 def agreement(
@@ -251,7 +255,7 @@ def agreement(
     return numbers
 
 
-def _best_fit(
+def best_fit(
     measured: Measured,
     b0_mask,
     guides: Guides,
@@ -259,7 +263,24 @@ def _best_fit(
     settings: EstimatorSettings,
     network: nn.Module | None = None,
 ) -> tuple[Coregistration, FieldEstimate]:
-    """Fit from each start that is believable; the better one."""
+    """Fit from each start that is believable; the better one.
+
+    Parameters
+    ----------
+    measured : Measured
+    b0_mask : (I, J, K) bool array
+        Brain mask of the diffusion reference.
+    guides : Guides
+    anatomy : Brain
+        T1w and its brain mask.
+    settings : EstimatorSettings
+    network : module, optional
+        See `estimate_correction`.
+
+    Returns
+    -------
+    Coregistration, FieldEstimate
+    """
     found = coregister(Brain(measured.b0, b0_mask, measured.affine), anatomy)
     fits = []
     for start in _alignments(found):

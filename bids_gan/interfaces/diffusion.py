@@ -128,9 +128,11 @@ class EstimateCorrection(SimpleInterface):
 
     def _from_synthetic_fa(self, images):
         from bids_gan.distortion.correct import estimate_correction
+        from bids_gan.models.registry import find_card, load_model
 
+        witness = load_model(find_card("distortion")).network
         correction = estimate_correction(
-            images, self.inputs.pe_direction, self.inputs.readout_time
+            images, self.inputs.pe_direction, self.inputs.readout_time, witness
         )
         found = correction.coregistration
         moved = {

@@ -25,9 +25,10 @@ from bids_gan.distortion.guides import t2_like
 from bids_gan.distortion.quality import held_out, judge
 from bids_gan.distortion.similarity import LocalCorrelation, standardise
 from bids_gan.distortion.spline import SplineBox
-from bids_gan.distortion.types import EstimatorSettings, Guides, Level, Measured
+from bids_gan.distortion.types import EstimatorSettings, FieldPrior, Guides, Level, Measured
 from bids_gan.distortion.units import hz_to_voxels, jacobian, mm_per_hz
 from bids_gan.geometry import pe_axis_sign, voxel_sizes
+from bids_gan.models.registry import find_card, load_model
 
 READOUT = 0.05
 QUICK = EstimatorSettings(
@@ -126,11 +127,13 @@ def test_similarity_rises_with_the_true_field():
     assert after["fa"] > before["fa"] + 0.02
 
 
-def gate(measured, guides):
+def gate(measured, guides, expected_mm):
+    """Verdict on a fit, and the network's part played by a displacement (mm)."""
+    expected = FieldPrior(expected_mm, np.ones_like(expected_mm), measured.affine)
     dwi = Brain(measured.b0, measured.b0 > 0.15, measured.affine)
     aligned = coregister(dwi, Brain(guides.t2, guides.mask, guides.affine))
     found = estimate_field(measured, guides, np.eye(4), QUICK)
-    return judge(measured, guides, aligned, found, QUICK)
+    return judge(measured, guides, aligned, found, expected, QUICK)
 
 
 def test_expected_error_follows_the_error():
@@ -151,19 +154,27 @@ def test_expected_error_follows_the_error():
 
 
 def test_gate_accepts_a_good_target():
-    measured, guides, _, _ = person()
-    verdict = gate(measured, guides)
+    measured, guides, mm, _ = person()
+    verdict = gate(measured, guides, mm)
     assert verdict["accepted"], verdict["reasons"]
     assert verdict["reasons"] == []
 
 
-def test_gate_refuses_a_target_of_another_head():
-    measured, guides, _, _ = person()
+def test_gate_thinks_less_of_a_target_of_another_head():
+    measured, guides, mm, _ = person()
     points = world_points(guides.mask.shape, guides.affine)
     other = soft_brain(points) * texture(points, 99)
-    verdict = gate(measured, Guides(other, guides.t2, guides.mask, guides.affine))
+    good = gate(measured, guides, mm)
+    verdict = gate(measured, Guides(other, guides.t2, guides.mask, guides.affine), mm)
+    assert verdict["gate_score"] < good["gate_score"]
+    assert verdict["held_out_correlation"] < good["held_out_correlation"]
+
+
+def test_gate_refuses_what_the_network_contradicts():
+    measured, guides, mm, _ = person()
+    verdict = gate(measured, guides, -mm)
     assert not verdict["accepted"]
-    assert any("FA" in reason for reason in verdict["reasons"])
+    assert "network expects" in verdict["reasons"][-1]
 
 
 def test_coregistration_finds_a_moved_head():
@@ -205,14 +216,15 @@ def test_whole_correction_of_a_person():
         b0_mask=measured.b0 > 0.15,
         fa=measured.fa,
     )
-    result = estimate_correction(images, "j", READOUT)
+    witness = load_model(find_card("distortion")).network
+    result = estimate_correction(images, "j", READOUT, witness)
     # a constant displacement cannot be told from a moved head: only the shape is compared
     wrong = (result.estimate.displacement_mm - mm)[mask]
     assert np.abs(wrong - wrong.mean()).mean() < 0.6 * np.abs(mm[mask] - mm[mask].mean()).mean()
     assert {"accepted", "reasons", "jacobian_min", "displacement_p99_mm"} <= set(result.quality)
     assert result.synth_fa_dwi.shape == mask.shape
     with pytest.raises(ValueError, match="readout time"):
-        estimate_correction(images, "j", 0.0)
+        estimate_correction(images, "j", 0.0, witness)
     with pytest.raises(ValueError, match="fa has shape"):
         replace(images, fa=measured.fa[1:])
     with pytest.raises(ValueError, match="empty"):

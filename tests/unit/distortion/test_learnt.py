@@ -95,6 +95,6 @@ def test_every_start_of_the_alignment_has_its_own_prior(network, monkeypatch):
     monkeypatch.setattr(correct, "estimate_field", estimate)
     measured, guides, _, mask = person()
     scene = (measured, mask, guides, None, ONE_LEVEL)
-    _, better = correct._best_fit(*scene, network)
+    _, better = correct.best_fit(*scene, network)
     assert priors == ([None, None] if network is None else [(network, 3), (network, 0)])
     assert better.dwi_to_t1w[0, 3] == 0

@@ -1,0 +1,210 @@
+"""Simulated runs with good and useless targets: what the no-harm gate knows, and the truth.
+
+    python benchmarks/gate.py LABELMAPS CACHE --out runs.tsv
+
+Runs are drawn as in ``sdc_learnt.py``, of all 20 heads; ``gate_fit.py`` then tells the heads of
+the calibration from those of the test. Each is corrected as ``bids-gan`` corrects: registration
+or headers, whichever fit is better, and without the learnt estimator. In every second run, later
+every third, the targets are *good*, the T2-like image and synthetic FA of the released generator;
+in the others they are worse in one of :data:`BAD` ways. The T2-like image also stands in for the
+T1w that it is computed from, in the registration. Rows are added to the table, and a second start
+goes on where the first was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import nn
+
+from bids_gan.diffusion.rigid import rigid_matrix
+from bids_gan.distortion.coregister import Brain, coregister, mask_overlap
+from bids_gan.distortion.correct import best_fit
+from bids_gan.distortion.estimate import estimate_field
+from bids_gan.distortion.learnt import predict
+from bids_gan.distortion.quality import judge
+from bids_gan.distortion.types import EstimatorSettings, Guides, Measured
+from bids_gan.models.blip import rendered
+from bids_gan.models.registry import find_card, load_model
+from bids_gan.simulate.blip import BlipRun, BlipRuns
+
+HEADS = tuple(f"{n:02d}" for n in range(1, 21))
+#: first runs, of which every second has good targets; then, as few were harmful, every third
+EVEN_RUNS = 40
+AXES = (1, 1, 0, 1, 2)
+SPACINGS = (3.0, 2.5, 3.0)
+PEAK_MM = (3.0, 15.0)
+#: depends on the rule that is to be calibrated
+VERDICT = ("accepted", "reasons", "gate_score")
+BAD = (
+    "other person", "misplaced FA", "bent guides", "wrong axis", "blurred FA", "wrong FA",
+    "noise", "failed alignment",
+)  # fmt: skip
+
+
+class Case(NamedTuple):
+    """A run as the estimator is given it; the phase encoding is `i`, unless that is wrong."""
+
+    measured: Measured
+    mask: np.ndarray
+    guides: Guides
+
+
+def condition(number: int) -> str:
+    """By turns, such that every head meets all."""
+    turn = number // len(HEADS) + number % len(HEADS)
+    if number < EVEN_RUNS:
+        return "good" if turn % 2 else BAD[turn // 2 % len(BAD)]
+    return BAD[turn % len(BAD)] if turn % 3 else "good"
+
+
+def case(run: BlipRun, name: str, targets: BlipRun, rng: np.random.Generator) -> Case:
+    """What the estimator is given in a condition; the T1w lies in its own place."""
+    measured, guides = run.scene()[0], targets.scene()[1]
+    mask = run.recorded["b0_mask"]
+    if name == "misplaced FA":
+        voxels = _far(rng, 4, 9) / np.abs(run.directions).max()
+        guides = replace(guides, fa=ndimage.shift(guides.fa, voxels, order=1) * guides.mask)
+    elif name == "bent guides":  # all alike; an alignment cannot mend it
+        guides = replace(guides, **_bent(guides, rng))
+    elif name == "wrong axis":
+        measured = replace(measured, pe_direction="j")
+    elif name == "blurred FA":
+        blur = rng.uniform(4, 8) / np.abs(run.directions).max()
+        guides = replace(guides, fa=ndimage.gaussian_filter(guides.fa, blur))
+    elif name == "wrong FA":
+        mirrored = guides.fa[:, ::-1] if rng.random() < 0.5 else guides.fa[:, :, ::-1]
+        guides = replace(guides, fa=mirrored * guides.mask)
+    elif name == "noise":
+        measured = _noisy(measured, mask, rng)
+    pose = np.r_[np.deg2rad(rng.normal(0, 1.5, 3)), rng.normal(0, 2, 3)]
+    there = rigid_matrix(pose, np.zeros(3)) @ guides.affine
+    return Case(measured, mask, replace(guides, affine=there))
+
+
+def _far(rng: np.random.Generator, least: float, most: float) -> np.ndarray:
+    direction = rng.standard_normal(3)
+    return direction / np.linalg.norm(direction) * rng.uniform(least, most)
+
+
+def _bent(guides: Guides, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Guides under a smooth displacement of some 4 to 8 mm: a failed brain extraction or warp."""
+    shape = guides.mask.shape
+    spacing = np.abs(guides.affine[:3, 0]).max()
+    noise = [ndimage.gaussian_filter(rng.standard_normal(shape), 20 / spacing) for _ in range(3)]
+    bend = np.stack([n / n[guides.mask].std() for n in noise]) * rng.uniform(2.5, 5) / spacing
+    where = np.indices(shape) + bend
+    images = {"fa": guides.fa, "t2": guides.t2, "mask": guides.mask.astype(np.float32)}
+    moved = {k: ndimage.map_coordinates(i, where, order=1) for k, i in images.items()}
+    return moved | {"mask": moved["mask"] > 0.5}
+
+
+def _noisy(measured: Measured, mask: np.ndarray, rng: np.random.Generator) -> Measured:
+    """A signal-to-noise ratio of one or two in b=0, and FA that is noise for the most part."""
+    level = measured.b0[mask].mean() * rng.uniform(0.4, 1.0)
+    parts = (
+        measured.b0 + level * rng.standard_normal(mask.shape),
+        level * rng.standard_normal(mask.shape),
+    )
+    fa = np.abs(measured.fa + rng.uniform(0.2, 0.5) * rng.standard_normal(mask.shape)).clip(0, 1)
+    return replace(
+        measured,
+        b0=(np.hypot(*parts) * mask).astype(np.float32),
+        fa=(fa * mask).astype(np.float32),
+    )
+
+
+def fit(given: Case, name: str, rng: np.random.Generator):
+    """Alignment and field as the product finds them, but where the alignment has to fail."""
+    measured, mask, guides = given
+    anatomy = Brain(guides.t2, guides.mask, guides.affine)
+    settings = EstimatorSettings()
+    if name != "failed alignment":
+        return best_fit(measured, mask, guides, anatomy, settings)
+    brain = Brain(measured.b0, mask, measured.affine)
+    found = coregister(brain, anatomy)
+    pose = np.r_[np.deg2rad(_far(rng, 6, 14)), _far(rng, 4, 12)]
+    wrong = rigid_matrix(pose, found.centre) @ found.dwi_to_t1w
+    found = replace(found, dwi_to_t1w=wrong, overlap=mask_overlap(brain, anatomy, wrong))
+    return found, estimate_field(measured, guides, wrong, settings)
+
+
+def row(number: int, person: Callable, witness: nn.Module) -> dict:
+    """One run: condition, truth, and the numbers of the gate."""
+    start = time.process_time()
+    head, name = HEADS[number % len(HEADS)], condition(number)
+    rng = np.random.default_rng([991, number])
+    axis, spacing = int(rng.choice(AXES)), float(rng.choice(SPACINGS))
+    run = BlipRuns([person(head)], 1).run(axis, rng, spacing, PEAK_MM)
+    targets = run
+    if name == "other person":
+        other = HEADS[(number + int(rng.integers(1, len(HEADS)))) % len(HEADS)]
+        targets = BlipRuns([person(other)], 1).run(axis, rng, spacing)
+    given = case(run, name, targets, rng)
+    found, estimate = fit(given, name, rng)
+    expected = predict(given.measured, given.guides, estimate.dwi_to_t1w, witness)
+    quality = judge(given.measured, given.guides, found, estimate, expected)
+    mm = estimate.displacement_mm
+    # along a wrong axis the true displacement is left, and a false one added
+    error = np.hypot(mm, run.mm) if name == "wrong axis" else np.abs(mm - run.mm)
+    size, error = np.abs(run.mm)[run.brain].mean(), error[run.brain].mean()
+    return {
+        "run": number, "head": head, "condition": name, "axis": axis,
+        "spacing": spacing, "size_mm": size, "error_mm": error,
+        "removed": 1 - error / size, "harmful": int(error > size), "source": found.source,
+        **{k: v for k, v in quality.items() if k not in VERDICT},
+        "seconds": time.process_time() - start,
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Collect."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("label_maps", type=Path)
+    parser.add_argument("cache", type=Path)
+    parser.add_argument("--runs", type=int, default=400)
+    parser.add_argument("--out", type=Path, required=True, help="table (TSV), rows are added")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    card = find_card("t1w-to-fa")
+    witness = load_model(find_card("distortion")).network
+
+    @cache
+    def person(head: str):
+        path = options.label_maps / f"training_seg_{head}.nii.gz"
+        return rendered(path, card, options.cache, 0)
+
+    for number in range(done(options.out), options.runs):
+        append(options.out, row(number, person, witness))
+
+
+def done(path: Path) -> int:
+    """Runs that the table holds."""
+    if not path.exists():
+        return 0
+    with path.open(newline="") as stream:
+        return 1 + max((int(r["run"]) for r in csv.DictReader(stream, delimiter="\t")), default=-1)
+
+
+def append(path: Path, values: dict) -> None:
+    """Add a row, under a header if it is the first."""
+    new = not path.exists()
+    with path.open("a", newline="") as stream:
+        writer = csv.DictWriter(stream, list(values), delimiter="\t")
+        if new:
+            writer.writeheader()
+        writer.writerow(values)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Score of a field from numbers that its fit did not optimise: is it better than no correction?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+#: fitted and chosen by ``benchmarks/gate_fit.py``
+FILE = Path(__file__).parents[1] / "data" / "gate.json"
+#: standard deviations beyond which a number weighs no more: nothing so far off was calibrated
+_FARTHEST = 3.0
+#: numbers that a refusal names
+_NAMED = 2
+
+#: what the numbers of the score are called in a sentence
+PHRASES = {
+    "held_out_b0_gain": "a field found from FA alone changes the agreement of the b=0 image by",
+    "held_out_fa_gain": "a field found from the b=0 image alone changes the agreement of FA by",
+    "held_out_correlation": "fields found from FA alone and from the b=0 image alone correlate by",
+    "learnt_correlation": "the field and what the network expects correlate by",
+    "learnt_size": "the size that the network expects of the field, over the one found, is",
+    "learnt_difference": "its difference from that, in units of the predicted deviation, is",
+    "refined_mm": "the alignment moved while the field was estimated, in mm, by",
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """Weighted sum of standardised numbers, the higher the better.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Numbers of :func:`bids_gan.distortion.quality.judge`.
+    means, deviations : tuple of float
+        By which they are standardised: of the simulated runs of the calibration.
+    weights : tuple of float
+        Of the standardised numbers, which are kept within three standard deviations.
+    offset : float
+        Added to the sum: it then is the logarithm of the odds that the field helps.
+    limit : float
+        Least score of a field that is used.
+    """
+
+    names: tuple[str, ...]
+    means: tuple[float, ...]
+    deviations: tuple[float, ...]
+    weights: tuple[float, ...]
+    offset: float
+    limit: float
+
+    def parts(self, numbers: dict[str, float]) -> np.ndarray:
+        """What each number adds to the score; what is not finite counts as bad as can be."""
+        values = np.array([numbers[name] for name in self.names], float)
+        weights = np.array(self.weights)
+        standard = (values - self.means) / self.deviations
+        standard = np.where(np.isfinite(values), standard, -np.sign(weights) * np.inf)
+        return weights * standard.clip(-_FARTHEST, _FARTHEST)
+
+    def of(self, numbers: dict[str, float]) -> float:
+        """Score of a field."""
+        return float(self.parts(numbers).sum() + self.offset)
+
+    def objection(self, numbers: dict[str, float]) -> str | None:
+        """Sentence that says why a field is not good enough, if it is not."""
+        score = self.of(numbers)
+        if score >= self.limit:
+            return None
+        worst = np.argsort(self.parts(numbers))[:_NAMED]
+        against = "; ".join(
+            f"{PHRASES[self.names[n]]} {numbers[self.names[n]]:.3f} "
+            f"(mean of simulated runs: {self.means[n]:.3f})"
+            for n in worst
+        )
+        return (
+            f"The score of the field is {score:.2f}, at least {self.limit:.2f} is asked for. "
+            f"What weighs most against it: {against}."
+        )
+
+
+@cache
+def calibrated() -> Score:
+    """The score of the released weights."""
+    text = json.loads(FILE.read_text(encoding="utf-8"))
+    numbers = text["Numbers"]
+    return Score(
+        names=tuple(numbers),
+        means=tuple(n["Mean"] for n in numbers.values()),
+        deviations=tuple(n["Deviation"] for n in numbers.values()),
+        weights=tuple(n["Weight"] for n in numbers.values()),
+        offset=text["Offset"],
+        limit=text["Limit"],
+    )
