@@ -279,26 +279,17 @@ def best_fit(
     """
     found = coregister(Brain(measured.b0, b0_mask, measured.affine), anatomy)
     fits = []
-    for start in alignments(found):
+    for start in _alignments(found):
         scene = (measured, guides, start.dwi_to_t1w)
         prior = None if network is None else predict(*scene, network)
         fits.append((start, estimate_field(*scene, settings, prior)))
     return min(fits, key=lambda fit: fit[1].disagreement)
 
 
-def alignments(found: Coregistration) -> list[Coregistration]:
+def _alignments(found: Coregistration) -> list[Coregistration]:
     """Where to start from: distortion misleads mutual information, and headers can be stale.
 
     Which of them fits better shows only once the distortion is modelled too.
-
-    Parameters
-    ----------
-    found : Coregistration
-
-    Returns
-    -------
-    list of Coregistration
-        What was found, and what the headers say where that is plausible.
     """
     if found.start != "header" or found.source == "header":
         return [found]
