@@ -31,7 +31,7 @@ from bids_gan.geometry import resample
 from bids_gan.models.blip import rendered_people
 from bids_gan.models.recipe import read_recipe
 from bids_gan.models.registry import find_card, load_model
-from bids_gan.simulate.blip import BlipRun, BlipRuns
+from bids_gan.simulate.blip import NOISE, BlipRun, BlipRuns
 
 AXES = (1, 1, 0, 1, 2)
 SPACINGS = (3.0, 2.0, 2.5, 3.0, 1.5, 2.0, 2.5)
@@ -42,12 +42,12 @@ ESTIMATORS = ("learnt", "variational", "both")
 Found = tuple[np.ndarray, np.ndarray | None]
 
 
-def runs(people: list, number: int) -> Iterator[BlipRun]:
+def runs(people: list, number: int, noise: tuple[float, float] = NOISE) -> Iterator[BlipRun]:
     """Runs of unseen people, the same ones at every call."""
     source = BlipRuns(people, 1)
     for n in range(number):
         axis, spacing = AXES[n % len(AXES)], SPACINGS[n % len(SPACINGS)]
-        yield source.run(axis, np.random.default_rng([977, n]), spacing, PEAK_MM)
+        yield source.run(axis, np.random.default_rng([977, n]), spacing, PEAK_MM, noise)
 
 
 def stranger(people: list, run: BlipRun, number: int) -> Guides:
@@ -64,17 +64,21 @@ def without_fa(measured: Measured, guides: Guides) -> tuple[Measured, Guides]:
 
 
 def estimators(network, settings: EstimatorSettings) -> dict[str, Callable]:
-    """Name -> function (measured, guides, settings) that gives displacement and sigma (mm)."""
+    """Name -> function that gives displacement and sigma (mm).
 
-    def learnt(measured, guides, _):
-        return _on_grid(predict(measured, guides, np.eye(4), network), measured)
+    It takes what was measured, guides, settings and where it starts (pull matrix; the headers).
+    """
+    headers = np.eye(4)
 
-    def variational(measured, guides, settings):
-        return estimate_field(measured, guides, np.eye(4), settings).displacement_mm, None
+    def learnt(measured, guides, _, start=headers):
+        return _on_grid(predict(measured, guides, start, network), measured)
 
-    def both(measured, guides, settings):
-        prior = predict(measured, guides, np.eye(4), network)
-        found = estimate_field(measured, guides, np.eye(4), settings, prior)
+    def variational(measured, guides, settings, start=headers):
+        return estimate_field(measured, guides, start, settings).displacement_mm, None
+
+    def both(measured, guides, settings, start=headers):
+        prior = predict(measured, guides, start, network)
+        found = estimate_field(measured, guides, start, settings, prior)
         return found.displacement_mm, _on_grid(prior, measured)[1]
 
     return {"learnt": learnt, "variational": variational, "both": both}
@@ -106,11 +110,11 @@ def row(run: BlipRun, found: Found) -> dict[str, float]:
     return {name: float(value) for name, value in result.items()}
 
 
-def summary(rows: list[dict]) -> Iterator[str]:
-    """One line an estimator."""
-    headings = ("estimator", "runs", HEADINGS, "where > 3 mm", "worse than none", "rank")
+def summary(rows: list[dict], last: tuple[str, ...] = ("rank",)) -> Iterator[str]:
+    """One line an estimator; means over its runs of what is named close it."""
+    headings = ("estimator", "runs", HEADINGS, "where > 3 mm", "worse than none", *last)
     yield f"| {' | '.join(headings)} |"
-    yield "|---" * 8 + "|"
+    yield "|---" * (7 + len(last)) + "|"
     for name in dict.fromkeys(r["estimator"] for r in rows):
         group = [r for r in rows if r["estimator"] == name]
 
@@ -123,7 +127,7 @@ def summary(rows: list[dict]) -> Iterator[str]:
             f"| {name} | {len(group)} | {mean('size_median'):.2f} → {mean('median'):.2f} "
             f"| {mean('size_p95'):.2f} → {mean('p95'):.2f} "
             f"| {1 - mean('error') / mean('size'):.0%} | {strong:.0%} | {worse:.0%} "
-            f"| {mean('rank'):.2f} |"
+            f"| {' | '.join(f'{mean(key):.2f}' for key in last)} |"
         )
 
 
@@ -180,11 +184,12 @@ def main() -> None:
                 rows.append({"run": number, "estimator": label, "seconds": seconds})
                 rows[-1] |= row(run, found)
                 if options.out:
-                    _append(options.out, rows[-1])
+                    append(options.out, rows[-1])
     print("\n".join([*summary(rows), "", *expected_errors(rows)]))
 
 
-def _append(path: Path, values: dict) -> None:
+def append(path: Path, values: dict) -> None:
+    """Add a row to a table (TSV)."""
     new = not path.exists()
     with path.open("a", newline="") as stream:
         writer = csv.DictWriter(stream, list(values), delimiter="\t")

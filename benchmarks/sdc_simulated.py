@@ -160,6 +160,8 @@ def scan(person, number, rng):
         "pe": pe, "affine": affine, "b0": b0, "b0_mask": brain, "mask": mask,
         "fa": fit_tensor(data, affine, gradients, brain).fa, "dwi_to_t1w": dwi_to_t1w,
         "truth_mm": hz_to_voxels(hz, pe, READOUT) * voxel_sizes(affine)[axis],
+        "series": data, "gradients": gradients, "hz": hz, "direction": direction,
+        "true_fa": here(person["true_fa"]), "white": here(person["wm"]),
     }  # fmt: skip
 
 

@@ -53,6 +53,8 @@ _EXTENT = (176.0, 224.0, 176.0)
 _AXES = (0.15, 0.7, 0.15)
 #: largest displacement in the brain, and smoothness of a field, mm
 PEAK_MM = (1.5, 16.0)
+#: noise of the b=0 image, share of its mean in the brain
+NOISE = (0.01, 0.08)
 _FIELD_BLUR = 2.0
 #: readout of one second: a field in Hz is a displacement in voxels
 _ONE_SECOND = 1.0
@@ -147,6 +149,10 @@ class BlipRun:
         True brain, undistorted.
     directions : (3, 3) array
         World direction of each array axis, in mm a voxel.
+    fa : (I, J, K) array
+        True FA where the T1w has it: ``synth_fa`` of a generator that makes no mistake.
+    snr : float
+        Mean of the b=0 image in the brain over the standard deviation of its noise.
     """
 
     recorded: dict[str, np.ndarray]
@@ -154,6 +160,8 @@ class BlipRun:
     mm: np.ndarray
     brain: np.ndarray
     directions: np.ndarray
+    fa: np.ndarray
+    snr: float
 
     def example(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """What the network learns from; now and then without FA, or without b=0."""
@@ -213,6 +221,7 @@ class BlipRuns:
         rng: np.random.Generator,
         spacing: float = SPACING,
         peak_mm: tuple[float, float] = PEAK_MM,
+        noise: tuple[float, float] = NOISE,
     ) -> BlipRun:
         """Draw a run.
 
@@ -225,6 +234,8 @@ class BlipRuns:
             Voxel size in mm.
         peak_mm : (float, float)
             Range of the largest displacement in the brain; some runs have nearly none.
+        noise : (float, float)
+            Range of the noise of the b=0 image, share of its mean in the brain.
         """
         person = self.people[int(rng.integers(len(self.people)))]
         view = _View.draw(person, axis, rng, spacing)
@@ -232,9 +243,9 @@ class BlipRuns:
         b0, fa, csf, dipole, brain = sample(person[:5], at).numpy()
         brain = brain > 0.5
         mm = _displacement(dipole, brain, view, peak_mm, rng)
-        recorded = _record(b0, fa, csf, brain, mm / spacing, rng)
-        guides = _guides(person[4:], at, spacing, rng)
-        return BlipRun(recorded, guides, mm, brain, view.directions)
+        recorded, level = _record(b0, fa, csf, brain, mm / spacing, noise, rng)
+        guides, true_fa = _guides(person[[4, 5, 6, 1]], at, spacing, rng)
+        return BlipRun(recorded, guides, mm, brain, view.directions, true_fa, 1 / level)
 
 
 def _displacement(dipole, brain, view: _View, peak_mm, rng: np.random.Generator) -> np.ndarray:
@@ -308,8 +319,10 @@ def _unit(field: np.ndarray, brain: np.ndarray) -> np.ndarray:
     return field / max(float(np.percentile(np.abs(field[brain]), 99.9)), 1e-6)
 
 
-def _record(b0, fa, csf, brain, shift, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Distorted b=0 image, its brain mask, and FA, with what is left of shading, and noise."""
+def _record(
+    b0, fa, csf, brain, shift, noise: tuple[float, float], rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], float]:
+    """Distorted b=0 image, its brain mask, and FA, with shading that is left; noise of b=0."""
     shape = b0.shape
     # diffusion weighting leaves little of the fluid: its share of a voxel hardly counts in FA
     weight = np.where(brain, 0.05 + 0.95 * (1 - csf), 0.02)
@@ -323,10 +336,11 @@ def _record(b0, fa, csf, brain, shift, rng: np.random.Generator) -> dict[str, np
         mask = ndimage.binary_dilation(mask)
     mask &= _seen(shape, rng)
     b0 = b0 * torch.exp(rng.uniform(0, 0.12) * smooth_noise(rng, shape, 4)[0]).numpy()
-    b0 = rician_noise(b0, float(b0[mask].mean()) * rng.uniform(0.01, 0.08), rng)
+    level = rng.uniform(*noise)
+    b0 = rician_noise(b0, float(b0[mask].mean()) * level, rng)
     fa = fa / np.maximum(weight, 0.02) + rng.uniform(0, 0.25) * csf
     fa = np.abs(fa + rng.uniform(0.01, 0.08) * rng.standard_normal(shape, np.float32))
-    return {"b0": b0, "b0_mask": mask, "fa": fa.clip(0, 1)}
+    return {"b0": b0, "b0_mask": mask, "fa": fa.clip(0, 1)}, level
 
 
 def _seen(shape, rng: np.random.Generator) -> np.ndarray:
@@ -341,8 +355,8 @@ def _seen(shape, rng: np.random.Generator) -> np.ndarray:
 
 def _guides(
     maps: Tensor, at: Tensor, spacing: float, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
-    """T2-like image, synthetic FA and brain, somewhat misplaced and wrong in value."""
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """T2-like image, synthetic FA and brain, somewhat misplaced and wrong in value; true FA."""
     shape = tuple(at.shape[:3])
     middle = at.mean((0, 1, 2))
     turn = Rotation.from_euler("xyz", rng.normal(0, 1.3, 3), degrees=True).as_matrix()
@@ -350,14 +364,15 @@ def _guides(
     at = at + torch.as_tensor(rng.normal(0, 1.3 / KEPT, 3), dtype=torch.float32)
     at = at + _common_warp(at - middle, rng) / KEPT
     at = at + rng.uniform(0, 0.7 / KEPT) * smooth_noise(rng, shape, 16, 3).movedim(0, -1)
-    brain, t2, fa = sample(maps, at).numpy()
+    brain, t2, fa, true_fa = sample(maps, at).numpy()
     # the generator's own mistakes of place
     along = int(rng.integers(3))
     fa = ndimage.shift(fa, np.eye(3)[along] * rng.normal(0, 0.4 / spacing), order=1)
     error = rng.uniform(0, 0.3) * smooth_noise(rng, shape, 20)[0].numpy()
     fa = ndimage.gaussian_filter(fa, rng.uniform(0.1, 0.7)) * (1 + error)
     t2 = t2 + rng.uniform(0, 0.06) * rng.standard_normal(shape, np.float32)
-    return {"t2": t2, "synth_fa": fa.clip(0, 1), "brain": brain > rng.uniform(0.3, 0.7)}
+    guides = {"t2": t2, "synth_fa": fa.clip(0, 1), "brain": brain > rng.uniform(0.3, 0.7)}
+    return guides, true_fa
 
 
 def _common_warp(offset: Tensor, rng: np.random.Generator) -> Tensor:

@@ -60,6 +60,23 @@ def test_scene_and_example_show_the_same_run(person):
     assert np.array_equal(example["target"][0], run.mm)
 
 
+def test_run_tells_what_a_perfect_generator_would_give_and_its_noise(person):
+    quiet, noisy = (
+        BlipRuns([person], 1).run(1, np.random.default_rng(3), SPACING, (0.0, 0.0), (n, n))
+        for n in (0.01, 0.1)
+    )
+    assert (quiet.snr, noisy.snr) == (pytest.approx(100), pytest.approx(10))
+    mask = quiet.recorded["b0_mask"]
+    added = (noisy.recorded["b0"] - quiet.recorded["b0"])[mask]
+    assert added.std() == pytest.approx(0.09 * quiet.recorded["b0"][mask].mean(), rel=0.1)
+    inside = quiet.guides["brain"]
+    # the phantom's T2-like image is one minus its FA, in the place that the T1w has
+    texture = 1 - quiet.fa[inside]
+    assert np.corrcoef(quiet.guides["t2"][inside], texture)[0, 1] > 0.8
+    recorded = np.corrcoef(quiet.recorded["fa"][inside], quiet.fa[inside])[0, 1]
+    assert recorded < np.corrcoef(quiet.guides["synth_fa"][inside], quiet.fa[inside])[0, 1]
+
+
 def test_step_alone_decides(person, monkeypatch):
     monkeypatch.setattr("bids_gan.simulate.blip._EXTENT", (48.0, 64.0, 48.0))
     first, again = (BlipRuns([person], 2, seed=4).batch(7) for _ in range(2))
