@@ -31,6 +31,7 @@ from bids_gan.anatomy.template import affine_to_template
 from bids_gan.distortion.coregister import Brain, coregister
 from bids_gan.distortion.correct import best_fit
 from bids_gan.distortion.estimate import estimate_field
+from bids_gan.distortion.learnt import predict
 from bids_gan.distortion.quality import judge
 from bids_gan.distortion.types import EstimatorSettings, Guides, Measured
 from bids_gan.geometry import box_grid, resample
@@ -171,7 +172,10 @@ def costs() -> dict[str, Callable[[Case], object]]:
         return best_fit(case.measured, case.mask, case.guides, case.brains[1], SETTINGS)
 
     def gated(case: Case):
-        return judge(case.measured, case.guides, *registered(case))
+        network = load_model(find_card("distortion")).network
+        coregistration, found = registered(case)
+        expected = predict(case.measured, case.guides, found.dwi_to_t1w, network)
+        return judge(case.measured, case.guides, coregistration, found, expected)
 
     return {
         "bids-gan, estimate": lambda c: ours(c, c.guides.fa),
