@@ -128,7 +128,7 @@ def held_out(
         numbers[f"held_out_{name}_gain"] = after - before[name]
     from_fa, from_b0 = (fits[name].displacement_mm[fits[name].mask] for name in ("b0", "fa"))
     return numbers | {
-        "held_out_correlation": float(np.corrcoef(from_fa, from_b0)[0, 1]),
+        "held_out_correlation": _correlation(from_fa, from_b0),
         "displacement_spread_mm": float(np.sqrt(np.mean((from_fa - from_b0) ** 2)) / 2),
     }
 
@@ -179,10 +179,15 @@ def learnt_numbers(
     field = estimate.displacement_mm[estimate.mask]
     difference = (mean - field) / np.maximum(sigma, _LEAST_SIGMA_MM)
     return {
-        "learnt_correlation": float(np.corrcoef(mean, field)[0, 1]),
+        "learnt_correlation": _correlation(mean, field),
         "learnt_size": float(np.sqrt(np.mean(mean**2) / max(np.mean(field**2), 1e-6))),
         "learnt_difference": float(np.sqrt(np.mean(difference**2))),
     }
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Of two fields; zero where one of them is the same everywhere."""
+    return float(np.corrcoef(a, b)[0, 1]) if a.std() and b.std() else 0.0
 
 
 def field_numbers(

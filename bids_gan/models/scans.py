@@ -96,7 +96,7 @@ def even_scan(
         From each scanner an image and the structures that are found in it; mask, and true classes
         of :class:`ContrastPatches`.
     """
-    path = find_label_map(folder, person)
+    path, both = find_label_map(folder, person), scanners(recipe)
 
     def build() -> np.ndarray:
         network = load_model(find_card("anatomy")).network
@@ -111,7 +111,7 @@ def even_scan(
             volumes += [image, find_structures(network, image / level) * mask]
         return np.stack([*volumes, mask, scan["labels"].numpy()])
 
-    return cached_volumes([path], cache, build)
+    return cached_volumes([path], cache / "-".join(str(both.index(one)) for one in seen_by), build)
 
 
 def between_scanners(

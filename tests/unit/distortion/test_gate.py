@@ -82,7 +82,7 @@ def test_no_score_excuses_a_field_that_is_not_physical(broken, word):
     assert sentence in reasons(good | broken)
 
 
-@pytest.mark.parametrize("share", [1.0, 0.5, -1.0])
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.0, -1.0])
 def test_learnt_numbers_of_a_multiple_of_the_field(share):
     rng = np.random.default_rng(0)
     mm = rng.normal(0, 2, (8, 9, 10)).astype(np.float32)
