@@ -150,12 +150,12 @@ def points_of(html):
 
 
 def write_many(project, count, **special):
-    """Runs with random numbers; `special` gives the last run's own."""
+    """Runs with numbers near one, none far off by chance; `special` gives the last run's own."""
     draw = random.Random(0)
     folder = project.out / "sub-01" / "dwi"
     folder.mkdir(parents=True)
     for n in range(count):
-        numbers = {name: draw.gauss(1, 0.1) for name in known_numbers()}
+        numbers = {name: draw.uniform(0.9, 1.1) for name in known_numbers()}
         numbers |= special if n == count - 1 else {}
         content = json.dumps({"SDCQuality": {"accepted": True, "reasons": [], **numbers}})
         (folder / f"sub-01_run-{n:04}_desc-preproc_dwi.json").write_text(content)
