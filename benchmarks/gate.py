@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy import ndimage
+from sdc_learnt import append
 from torch import nn
 
 from bids_gan.diffusion.rigid import rigid_matrix
@@ -194,16 +195,6 @@ def done(path: Path) -> int:
         return 0
     with path.open(newline="") as stream:
         return 1 + max((int(r["run"]) for r in csv.DictReader(stream, delimiter="\t")), default=-1)
-
-
-def append(path: Path, values: dict) -> None:
-    """Add a row, under a header if it is the first."""
-    new = not path.exists()
-    with path.open("a", newline="") as stream:
-        writer = csv.DictWriter(stream, list(values), delimiter="\t")
-        if new:
-            writer.writeheader()
-        writer.writerow(values)
 
 
 if __name__ == "__main__":
