@@ -119,6 +119,10 @@ MEASURES = {
 }
 
 
+#: methods that do the same task are measured on the same patches
+COMPARED_WITH = {"cyclegan": "pix2pix", "unit": "pix2pix"}
+
+
 def mean(scores: list[Numbers]) -> Numbers:
     """Mean of each number over the patches that have it."""
     names = dict.fromkeys(name for one in scores for name in one)
@@ -148,7 +152,7 @@ def test_maps(recipe: dict, label_maps: Path) -> dict[str, np.ndarray]:
 def held_out(recipe: dict, maps: list[np.ndarray]) -> ContrastPatches:
     """Patches of people."""
     patch, contrasts = recipe["data"]["patch"], recipe["simulation"]["contrasts"]
-    seed = recipe["seed"] + 1000
+    seed = read_recipe(COMPARED_WITH.get(recipe["method"], recipe["method"]))["seed"] + 1000
     if recipe["method"] == "progressive":
         return WholeBrains(maps, patch, 4, contrasts, seed=seed, spacing=recipe["data"]["spacing"])
     lesions = float(recipe["method"] == "constrained-autoencoder")

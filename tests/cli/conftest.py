@@ -104,7 +104,7 @@ def app(tmp_path, monkeypatch, behaviours):
     from nipype.interfaces.utility import Function
     from nipype.pipeline.engine import Node, Workflow
 
-    from bids_gan.bids.outputs import expected_outputs
+    from bids_gan.bids.outputs import expected_outputs, write_text
     from bids_gan.cli.run import main
 
     root = tmp_path / "data"
@@ -137,13 +137,13 @@ def app(tmp_path, monkeypatch, behaviours):
         for session in plan.sessions:
             if behaviours.get("report"):
                 raise RuntimeError("no ink")
-            (settings.output_dir / f"sub-{session.subject}.html").write_text("x")
+            write_text(settings.output_dir / f"sub-{session.subject}.html", "x")
 
     def write_boilerplate(settings, plan):
-        (settings.output_dir / "logs" / "CITATION.md").write_text("x")
+        write_text(settings.output_dir / "logs" / "CITATION.md", "x")
 
     def write_group(output_dir):
-        (output_dir / "group.html").write_text("x")
+        write_text(output_dir / "group.html", "x")
 
     for module, function in (
         ("workflows.base", init_session_wf),
