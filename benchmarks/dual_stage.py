@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from bids_gan.anatomy.segment import STRUCTURES
 from bids_gan.gan.losses.segmentation import dice_scores
 from bids_gan.gan.methods.segmentation import Segmentation
-from bids_gan.gan.networks.bent import AFFINE
+from bids_gan.gan.networks.template import AFFINE
 from bids_gan.gan.networks.unet import SpaceToDepthUNet
 from bids_gan.gan.training.contrasts import middle_slice
 from bids_gan.gan.training.figure import write_preview
@@ -76,12 +76,13 @@ def template_alone(network: nn.Module) -> nn.Module:
     dumb.shape.change.layer.weight.data.zero_()
     dumb.shape.change.layer.bias.data.zero_()
 
-    def lie(z: Tensor) -> Tensor:
-        bend = torch.zeros(len(z), sum(dumb.shape.parts))
-        bend[:, : dumb.shape.parts[0]] = SPREAD / AFFINE * torch.randn(len(z), dumb.shape.parts[0])
-        return bend
+    affine, knots = dumb.shape.template.parts
 
-    dumb.shape.bend.forward = lie
+    def lie(z: Tensor) -> Tensor:
+        bend = SPREAD / AFFINE * torch.randn(len(z), affine)
+        return torch.cat([bend, torch.zeros(len(z), knots)], dim=1)
+
+    dumb.shape.template.bend.forward = lie
     return dumb
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bids_gan.gan.networks.equalised import Equalised, PixelNorm
 from bids_gan.gan.networks.layers import layers_of
+from bids_gan.gan.networks.template import BentTemplate
 from bids_gan.gan.networks.unet import depth_to_space
 
 SMALLEST = 4
@@ -104,6 +105,8 @@ class ProgressiveGenerator(nn.Module):
     ----------
     progress : () tensor
         How far it has grown, see :func:`stage_and_share`; at first to the end.
+    template : BentTemplate
+        Of the last size; what the layers draw is a change of it.
 
     Notes
     -----
@@ -121,14 +124,18 @@ class ProgressiveGenerator(nn.Module):
         self.latent = latent
         self.features = VectorFeatures(latent, widths, dimensions)
         self.to_image = nn.ModuleList(voxel_layer(width, 1, dimensions) for width in widths)
+        size = SMALLEST * 2 ** (len(widths) - 1)
+        self.template = BentTemplate(latent, 1, size, dimensions)
         self.register_buffer("progress", torch.tensor(float(len(widths) - 1)))
 
     def forward(self, z: Tensor) -> Tensor:
         """Raw image (N, 1, ...) of vectors (N, latent), of the size grown to."""
         stage, share = stage_and_share(float(self.progress))
         x, before = self.features(z, stage)
-        image = depth_to_space(self.to_image[stage](x))
+        image = self._image(z, x, stage)
         if share == 1.0:
             return image
-        coarse = depth_to_space(self.to_image[stage - 1](before))
-        return torch.lerp(double(coarse), image, share)
+        return torch.lerp(double(self._image(z, before, stage - 1)), image, share)
+
+    def _image(self, z: Tensor, features: Tensor, stage: int) -> Tensor:
+        return self.template(z, depth_to_space(self.to_image[stage](features)))

@@ -2,11 +2,9 @@
 
 import pytest
 import torch
-import torch.nn.functional as F
 from tiny import settings, whole_and_resumed
 
 from bids_gan.gan.methods.dual_stage import DualStageGAN, drawn
-from bids_gan.gan.networks.bent import AFFINE, SURE, BentLabels
 from bids_gan.gan.networks.dual_stage import DualStageGenerator
 from bids_gan.gan.networks.layers import one_hot
 from bids_gan.gan.networks.patchgan import PatchDiscriminator
@@ -154,27 +152,6 @@ def test_preview_shows_the_same_people_again():
     assert first["real labels"][..., 0].max() == 0 < first["real labels"].max()
 
 
-def shapes(dimensions=3, knots=4):
-    torch.manual_seed(0)
-    return BentLabels(5, WIDTHS, CLASSES, dimensions, knots).eval()
-
-
-def straight(network):
-    """The same, bent by nothing."""
-    network.bend = torch.nn.Sequential(network.bend, torch.nn.Threshold(torch.inf, 0.0))
-    return network
-
-
-@pytest.mark.parametrize("dimensions", [2, 3])
-def test_without_a_change_and_a_bend_everybody_is_the_template(dimensions):
-    network = straight(shapes(dimensions))
-    torch.nn.init.zeros_(network.change.layer.weight)
-    torch.nn.init.normal_(network.template)
-    found = network(torch.randn(2, 5))
-    expected = SURE * network.template.expand_as(found)
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
-
-
 def test_shapes_learn_those_they_are_shown():
     """A ball in the middle is there after some steps, whatever the vector."""
     method = make()
@@ -192,62 +169,6 @@ def test_shapes_learn_those_they_are_shown():
         optimiser.step()
     labels, _ = method.draw(method.modules["generator"].eval(), 3, torch.device("cpu"))
     assert (labels == ball).float().mean() > 0.97
-
-
-def lying(dimensions, matrix):
-    """Shapes in 2D or 3D that take their logits where a matrix says, the first axis first."""
-    network = shapes(dimensions)
-    # grid_sample counts the axes of an image from the last one
-    reversed_axes = [*range(dimensions - 1, -1, -1)]
-    wanted = matrix[reversed_axes][:, [*reversed_axes, dimensions]]
-    affine = ((wanted - torch.eye(dimensions, dimensions + 1)) / AFFINE).flatten()
-    network.bend.forward = lambda z: torch.cat([affine, torch.zeros(network.parts[1])])[None]
-    return network
-
-
-@pytest.mark.parametrize(("dimensions", "axis"), [(2, 0), (2, 1), (3, 0), (3, 1), (3, 2)])
-def test_a_translation_moves_labels_along_its_axis(dimensions, axis):
-    """A shift of half the half width is a quarter of the field."""
-    matrix, part = torch.eye(dimensions, dimensions + 1), SIZE // 4
-    matrix[axis, dimensions] = 0.5
-    z = torch.randn(1, 5)
-    found, before = lying(dimensions, matrix)(z), straight(shapes(dimensions))(z)
-    kept = found.narrow(2 + axis, 0, SIZE - part)
-    torch.testing.assert_close(
-        kept, before.narrow(2 + axis, part, SIZE - part), atol=1e-4, rtol=1e-4
-    )
-    assert not torch.allclose(found, before, atol=0.1)
-
-
-@pytest.mark.parametrize("axes", [(1, 0), (1, 0, 2), (0, 2, 1), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
-@pytest.mark.parametrize("flipped", [0, 1])
-def test_axes_are_exchanged_and_flipped_as_the_matrix_says(axes, flipped):
-    dimensions = len(axes)
-    matrix = torch.zeros(dimensions, dimensions + 1)
-    for place, axis in enumerate(axes):
-        matrix[place, axis] = -1.0 if place == flipped else 1.0
-    z = torch.randn(1, 5)
-    found, before = lying(dimensions, matrix)(z), straight(shapes(dimensions))(z)
-    # axis `place` of what is read follows axis `axes[place]` of what is written
-    expected = before.flip(2 + flipped).permute(
-        0, 1, *(2 + axes.index(i) for i in range(dimensions))
-    )
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
-
-
-def test_knots_displace_smoothly_and_each_its_place():
-    network = shapes(knots=3)
-    bend = torch.zeros(sum(network.parts))
-    bend[network.parts[0]] = 1.0  # first axis of grid_sample, first knot
-    network.bend.forward = lambda z: bend[None]
-    here = network._places(torch.randn(1, 5)) - F.affine_grid(
-        torch.eye(3, 4)[None], [1, 1, *network.size], align_corners=False
-    )
-    moved = here[0, ..., 0]
-    assert float(moved[0, 0, 0]) == pytest.approx(0.1, abs=1e-3)
-    assert float(moved.max()) <= 0.1 + 1e-3
-    assert moved[SIZE // 2 + 1 :].abs().max() < 1e-6
-    assert here[..., 1:].abs().max() < 1e-6
 
 
 def test_each_stage_has_its_learning_rate_and_follows_one_schedule(tmp_path):
