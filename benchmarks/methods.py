@@ -105,6 +105,8 @@ def progressive(method, network, batches: list[Batch]) -> Iterator[tuple[str, fl
     half = len(real) // 2
     yield "MMD² of generated people and others", maximum_mean_discrepancy(made[:half], real[half:])
     yield "MMD² of two halves of the others", maximum_mean_discrepancy(real[:half], real[half:])
+    alone = real[:1].expand_as(real[half:])
+    yield "MMD² of one of the others and others", maximum_mean_discrepancy(alone, real[half:])
 
 
 #: method -> what it reads of aligned contrasts, and what is measured
