@@ -155,8 +155,7 @@ def _orientation(affine: np.ndarray, pe_direction: str) -> tuple[list[int], np.n
 
 
 def _even(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Image with mean 0 and standard deviation 1 inside a mask, and 0 outside."""
+    """Image with mean 1 inside a mask, and 0 outside: what a compression still multiplies."""
     inside = image[mask]
-    if not inside.size:
-        return np.zeros_like(image)
-    return np.where(mask, (image - inside.mean()) / (inside.std() + 1e-6), 0).clip(-5, 5)
+    mean = float(inside.mean()) if inside.size else 0.0
+    return np.where(mask, image / mean, 0).clip(0, 5) if mean > 0 else np.zeros_like(image)

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
-from bids_gan.anatomy.prepare import Anatomy
+from bids_gan.anatomy.prepare import prepare_t1w
+from bids_gan.distortion.guides import t2_like
 from bids_gan.gan.training.cache import cached_volumes
 from bids_gan.geometry import resample
-from bids_gan.models.registry import Card, find_card, load_model
-from bids_gan.simulate.blip import BlipRuns, Scene, render_person
+from bids_gan.models.registry import Card, Model, find_card, load_model
+from bids_gan.simulate.blip import BlipRuns, Prepared, render_person
 from bids_gan.simulate.head import prepare_head
 from bids_gan.simulate.labels import load_label_map
 from bids_gan.synthesis.generate import synthesise
 
-#: voxel size on which generators work, mm
-_GENERATOR_MM = 1.0
-VALIDATION_STEPS = 6
+VALIDATION_STEPS = 12
 
 Source = tuple[Callable[[int], dict[str, Tensor]], Callable[[], Iterable[dict[str, Tensor]]]]
 
@@ -61,34 +61,21 @@ def rendered(label_map: Path, card: Card, cache: Path, number: int) -> Tensor:
     """One person of a label map, (7, I, J, K)."""
 
     def build() -> np.ndarray:
-        model = load_model(card)
-
-        def synthetic_fa(scene: Scene) -> np.ndarray:
-            return generated(scene, model)
-
+        networks = load_model(find_card("anatomy")).network, load_model(card)
         head = prepare_head(load_label_map(label_map))
-        return render_person(head, np.random.default_rng([number, 5]), synthetic_fa)
+        rng = np.random.default_rng([number, 5])
+        return render_person(head, rng, lambda t1w: prepared(t1w, *networks))
 
     return cached_volumes([label_map], cache / f"{card.sha256[:12]}-{number}", build)
 
 
-def generated(scene: Scene, model) -> np.ndarray:
-    """What a generator makes of a rendered T1w, on its grid."""
-    step = _GENERATOR_MM / float(scene.affine[0, 0])
-    shape = tuple(int((n - 1) / step) + 1 for n in scene.t1w.shape)
-    affine = scene.affine @ np.diag([step, step, step, 1.0])
-
-    def fine(image, order=1):
-        return resample(image, scene.affine, shape, affine, order=order)
-
-    anatomy = Anatomy(
-        t1w=fine(scene.t1w),
-        mask=fine(scene.brain.astype(np.float32)) > 0.5,
-        tissue=fine(scene.tissue.astype(np.uint8), order=0),
-        structures=np.zeros(shape, np.uint8),
-        white=fine((scene.tissue == 3).astype(np.float32)),
-        affine=affine,
-        to_mni=scene.to_mni,
+def prepared(t1w: nib.Nifti1Image, anatomy_network: nn.Module, generator: Model) -> Prepared:
+    """What the application has of a T1w when it begins with a diffusion run."""
+    anatomy = prepare_t1w(t1w, anatomy_network)
+    image = synthesise(anatomy, generator)
+    return Prepared(
+        t2=t2_like(anatomy.t1w, anatomy.mask, anatomy.tissue),
+        synth_fa=resample(image.mean, image.affine, anatomy.mask.shape, anatomy.affine),
+        brain=anatomy.mask,
+        affine=anatomy.affine,
     )
-    image = synthesise(anatomy, model)
-    return resample(image.mean, image.affine, scene.t1w.shape, scene.affine)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import nibabel as nib
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,8 +19,8 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from bids_gan.diffusion.mask import b0_mask
 from bids_gan.distortion.forward import distort
-from bids_gan.distortion.guides import CSF, GREY, WHITE, t2_like
 from bids_gan.distortion.learnt import SPACING, network_channels
 from bids_gan.distortion.types import Guides, Measured
 from bids_gan.gan.training.augment import sample, smooth_noise
@@ -43,7 +44,9 @@ from bids_gan.simulate.physics import (
 from bids_gan.simulate.susceptibility import dipole_field, shimmed, susceptibility_table
 
 #: what is kept of a person, in this order
-MAPS = ("b0", "FA", "CSF", "field", "brain", "T2-like", "synthetic FA")
+MAPS = (
+    "b0", "FA", "CSF", "field", "brain", "T2-like", "synthetic FA", "brain of the T1w",
+)  # fmt: skip
 #: voxel size of what is rendered, and of what is kept, mm
 RENDERED, KEPT = 1.5, 2.0
 _MARGIN = 20.0
@@ -55,23 +58,32 @@ _AXES = (0.15, 0.7, 0.15)
 PEAK_MM = (1.5, 16.0)
 #: noise of the b=0 image, share of its mean in the brain
 NOISE = (0.01, 0.08)
+#: standard deviation of the move of the head since the T1w, along and about each axis, mm and
+#: degrees
+MOVE = (0.1, 2.0)
+#: mean and standard deviation of the offset that the centre frequency leaves, in units of the
+#: standard deviation of the field in the brain
+_OFFSET = (0.2, 0.5)
+#: chance that only one of T1w and diffusion image is corrected for its gradients
+_UNCORRECTED = 0.35
+#: distance from the isocentre at which a gradient's error is measured
+_BORE_MM = 90.0
 _FIELD_BLUR = 2.0
 #: readout of one second: a field in Hz is a displacement in voxels
 _ONE_SECOND = 1.0
 
 
-class Scene(NamedTuple):
-    """A rendered person before and after the T1w: what scanner and generator are given."""
+class Prepared(NamedTuple):
+    """What the product makes of a T1w, on one grid; see :func:`render_person`."""
 
-    t1w: np.ndarray
+    t2: np.ndarray
+    synth_fa: np.ndarray
     brain: np.ndarray
-    tissue: np.ndarray
     affine: np.ndarray
-    to_mni: np.ndarray
 
 
 def render_person(
-    head: Head, rng: np.random.Generator, synthetic_fa: Callable[[Scene], np.ndarray]
+    head: Head, rng: np.random.Generator, prepare: Callable[[nib.Nifti1Image], Prepared]
 ) -> np.ndarray:
     """Draw a person and render all that runs are made of.
 
@@ -79,17 +91,18 @@ def render_person(
     ----------
     head : Head
     rng : Generator
-    synthetic_fa : callable
-        Gives the synthetic FA (I, J, K) of a T1w on its grid.
+    prepare : callable
+        Gives T2-like image, synthetic FA and brain mask of a T1w of the whole head, with
+        whatever goes wrong on the way.
 
     Returns
     -------
-    (7, I, J, K) float32 array
+    (8, I, J, K) float32 array
         :data:`MAPS` in 2 mm voxels around the brain, RAS+. The field is in Hz at 3 T, shimmed.
     """
     person = new_person(head, rng, RENDERED)
     tissues = tissue_maps(person)
-    scene = _t1w(person, tissues, rng)
+    found = prepare(_t1w(person, tissues, rng))
     brain = person.brain.astype(np.float32)
     tesla = FIELD_STRENGTHS[rng.integers(len(FIELD_STRENGTHS))]
     tissue = jitter_relaxation(relaxation(tesla), rng)
@@ -100,37 +113,27 @@ def render_person(
         "CSF": tissues["CSF"] * brain,
         "field": shimmed(field, person.brain),
         "brain": brain,
-        "T2-like": t2_like(scene.t1w, scene.brain, scene.tissue),
-        "synthetic FA": synthetic_fa(scene),
+    }
+    guides = {
+        "T2-like": found.t2,
+        "synthetic FA": found.synth_fa,
+        "brain of the T1w": found.brain.astype(np.float32),
     }
     shape, affine = box_grid(person.brain, person.affine, KEPT, _MARGIN)
-    return np.stack([resample(maps[name], person.affine, shape, affine) for name in MAPS])
+    maps = {k: resample(image, person.affine, shape, affine) for k, image in maps.items()}
+    maps |= {k: resample(image, found.affine, shape, affine) for k, image in guides.items()}
+    return np.stack([maps[name] for name in MAPS])
 
 
-def _t1w(person: SimulatedPerson, tissues: dict, rng: np.random.Generator) -> Scene:
-    """T1w as it is after preparation: white matter 1, a little noise and bias left."""
+def _t1w(person: SimulatedPerson, tissues: dict, rng: np.random.Generator) -> nib.Nifti1Image:
+    """T1w of the head as a scanner writes it."""
     tesla = FIELD_STRENGTHS[rng.integers(len(FIELD_STRENGTHS))]
     tissue = jitter_relaxation(relaxation(tesla), rng)
     clean = simulate_mr(person, random_pulses(rng, "T1w", tesla), tissue, rng)
-    t1w = clean * bias_field(clean.shape, rng, rng.uniform(0, 0.05))
+    t1w = clean * bias_field(clean.shape, rng, rng.uniform(0, 0.3))
     white = person.brain & (tissues["WM"] > 0.9)
     level = float(clean[white].mean())
-    t1w = rician_noise(t1w, level * rng.uniform(0.01, 0.05), rng) / level
-    shares = np.stack([tissues[name] for name in ("CSF", "GM", "WM")])
-    labels = np.array([CSF, GREY, WHITE])[shares.argmax(axis=0)] * person.brain
-    return Scene(t1w, person.brain, labels, person.affine, _to_mni(person))
-
-
-def _to_mni(person: SimulatedPerson) -> np.ndarray:
-    """Affine from the world of a person to MNI mm, as a registration would find it."""
-    voxels = np.argwhere(person.brain)[::997]
-    there = person.positions[tuple(voxels.T)] @ person.head.to_mni[:3, :3].T
-    there = there + person.head.to_mni[:3, 3]
-    world = voxels @ person.affine[:3, :3].T + person.affine[:3, 3]
-    matrix = np.eye(4)
-    terms = np.c_[world, np.ones(len(world))]
-    matrix[:3] = np.linalg.lstsq(terms, there, rcond=None)[0].T
-    return matrix
+    return nib.Nifti1Image(rician_noise(t1w, level * rng.uniform(0.01, 0.05), rng), person.affine)
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ class BlipRun:
     mm : (I, J, K) float32 array
         True displacement at undistorted positions.
     brain : (I, J, K) bool array
-        True brain, undistorted.
+        True brain, undistorted, as far as it was recorded.
     directions : (3, 3) array
         World direction of each array axis, in mm a voxel.
     fa : (I, J, K) array
@@ -164,12 +167,16 @@ class BlipRun:
     snr: float
 
     def example(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """What the network learns from; now and then without FA, or without b=0."""
+        """What the network learns from; now and then without FA or b=0, or with useless guides."""
         recorded, guides, chance = dict(self.recorded), dict(self.guides), rng.random()
         if chance < 0.07:
             recorded["fa"], guides["synth_fa"] = 0 * recorded["fa"], 0 * guides["synth_fa"]
         elif chance < 0.12:
             recorded["b0"], guides["t2"] = 0 * recorded["b0"], 0 * guides["t2"]
+        elif chance < 0.18:
+            wrong = ("synth_fa",) if chance < 0.16 else tuple(guides)
+            shift = rng.integers(-4, 5, 3)
+            guides |= {name: np.roll(guides[name], shift, (0, 1, 2)) for name in wrong}
         channels = network_channels(**recorded, **guides, directions=self.directions)
         return {"input": channels, "target": self.mm[None], "mask": self.brain[None]}
 
@@ -243,28 +250,33 @@ class BlipRuns:
         b0, fa, csf, dipole, brain = sample(person[:5], at).numpy()
         brain = brain > 0.5
         mm = _displacement(dipole, brain, view, peak_mm, rng)
-        recorded, level = _record(b0, fa, csf, brain, mm / spacing, noise, rng)
-        guides, true_fa = _guides(person[[4, 5, 6, 1]], at, spacing, rng)
-        return BlipRun(recorded, guides, mm, brain, view.directions, true_fa, 1 / level)
+        seen = view.seen(rng)
+        recorded, level = _record(b0, fa, csf, mm, view.spacing, seen, noise, rng)
+        guides, true_fa = _guides(person[[7, 5, 6, 1]], at, view.spacing, rng)
+        return BlipRun(recorded, guides, mm, brain & seen, view.directions, true_fa, 1 / level)
 
 
 def _displacement(dipole, brain, view: _View, peak_mm, rng: np.random.Generator) -> np.ndarray:
-    """Displacement (mm) along the first axis: of the person's own air and bone, or another."""
+    """Displacement (mm) along the first axis: of the person's own air and bone, mostly.
+
+    No shim and no centre frequency is perfect: what they leave is smooth and may be half as large.
+    """
     shape, kind = dipole.shape, rng.random()
-    total = np.zeros(shape, np.float32)
-    if kind < 0.6:
-        total += _unit(shimmed(dipole, brain, int(rng.integers(1, 3))), brain)
-    if kind > 0.4:
-        share = rng.uniform(0.3, 1) if kind < 0.6 else 1.0
-        total += share * _unit(view.blobs(brain, rng), brain)
-    if rng.random() < 0.35:
+    total = _unit(shimmed(dipole, brain, int(rng.integers(1, 3))), brain)
+    if kind < 0.3:
+        total = rng.uniform(0, 1) * total + rng.uniform(0.3, 1) * _unit(
+            view.blobs(brain, rng), brain
+        )
+    if rng.random() < 0.3:
         rough = smooth_noise(rng, shape, int(rng.integers(4, 9)))[0].numpy()
-        total += rng.uniform(0.1, 1.0) * _unit(rough, brain)
-    total *= rng.uniform(*peak_mm) if rng.random() > 0.06 else rng.uniform(0, 1)
-    total *= -1 if rng.random() < 0.12 else 1
-    offset = rng.normal(0, 0.5) + smooth_noise(rng, shape, 2)[0].numpy() * rng.uniform(0, 0.4)
-    smooth = ndimage.gaussian_filter(total, _FIELD_BLUR / view.spacing)
-    return (smooth + offset).clip(-24, 24).astype(np.float32)
+        total = total + rng.uniform(0.05, 0.5) * _unit(rough, brain)
+    total = total * (rng.uniform(*peak_mm) if rng.random() > 0.06 else rng.uniform(0, 1))
+    total *= -1 if rng.random() < 0.03 else 1
+    total = ndimage.gaussian_filter(total, _FIELD_BLUR / view.spacing)
+    size = 0.2 + float(total[brain].std())
+    smooth = smooth_noise(rng, shape, int(rng.integers(2, 4)))[0].numpy()
+    left = size * (rng.normal(*_OFFSET) + rng.uniform(0, 0.5) * smooth)
+    return (total + left).clip(-24, 24).astype(np.float32)
 
 
 class _View:
@@ -298,6 +310,17 @@ class _View:
         at = grid @ matrix + torch.as_tensor(self.middle, dtype=torch.float32)
         return at + rng.uniform(0, 1.5) * smooth_noise(rng, self.shape, 6, 3).movedim(0, -1)
 
+    def seen(self, rng: np.random.Generator) -> np.ndarray:
+        """Field of view; in some runs it cuts the head at the bottom or the top."""
+        seen = np.ones(self.shape, bool)
+        if rng.random() > 0.35 or not self.directions[2, 2]:
+            return seen
+        bottom, top = (55.0, 5.0) if rng.random() < 0.7 else (5.0, 25.0)
+        low, high = (int(rng.uniform(15, 15 + n) / self.spacing) for n in (bottom, top))
+        seen[:, :, :low] = False
+        seen[:, :, -high:] = False
+        return seen
+
     def blobs(self, brain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Field above sinuses and ear canals, in any unit; made in every second voxel."""
         affine = np.eye(4)
@@ -320,64 +343,87 @@ def _unit(field: np.ndarray, brain: np.ndarray) -> np.ndarray:
 
 
 def _record(
-    b0, fa, csf, brain, shift, noise: tuple[float, float], rng: np.random.Generator
+    b0, fa, csf, mm, spacing: float, seen, noise: tuple[float, float], rng: np.random.Generator
 ) -> tuple[dict[str, np.ndarray], float]:
     """Distorted b=0 image, its brain mask, and FA, with shading that is left; noise of b=0."""
     shape = b0.shape
+    # long readouts blur along the phase encoding; fluid has a long T1, and pulsates
+    blur = spacing * np.array([rng.uniform(0.3, 0.9), *rng.uniform(0.3, 0.6, 2)])
+    b0 = b0 * (1 - rng.uniform(0, 0.6) * csf)
+    # nobody's FA is the pattern that a generator knows
+    scale = int(rng.integers(12, 28))
+    fa = fa * torch.exp(rng.uniform(0.1, 0.45) * smooth_noise(rng, shape, scale)[0]).numpy()
+    fa = fa * rng.uniform(0.9, 1.3)
     # diffusion weighting leaves little of the fluid: its share of a voxel hardly counts in FA
-    weight = np.where(brain, 0.05 + 0.95 * (1 - csf), 0.02)
-    fa = fa * (1 + rng.uniform(0, 0.3) * smooth_noise(rng, shape, 24)[0].numpy())
-    stack = np.stack([b0, fa * weight, weight, brain, csf], axis=-1).astype(np.float32)
-    blur = rng.uniform(0.2, 0.6, 3)
-    stack = ndimage.gaussian_filter(stack, (*blur, 0))
-    b0, fa, weight, brain, csf = np.moveaxis(distort(stack, shift, "i", _ONE_SECOND), -1, 0)
-    mask = brain > rng.uniform(0.3, 0.7)
-    if rng.random() < 0.3:
-        mask = ndimage.binary_dilation(mask)
-    mask &= _seen(shape, rng)
-    b0 = b0 * torch.exp(rng.uniform(0, 0.12) * smooth_noise(rng, shape, 4)[0]).numpy()
+    weight = np.where(b0 > 0.3, 0.05 + 0.95 * (1 - csf), 0.02)
+    stack = np.stack([b0, fa * weight, weight, csf], axis=-1).astype(np.float32)
+    stack = ndimage.gaussian_filter(stack, (*blur / spacing, 0))
+    b0, fa, weight, csf = np.moveaxis(distort(stack, mm / spacing, "i", _ONE_SECOND), -1, 0)
+    mask = b0_mask(b0, np.diag([spacing, spacing, spacing, 1.0])) & seen
     level = rng.uniform(*noise)
+    b0 = b0 * _shading(shape, rng)
     b0 = rician_noise(b0, float(b0[mask].mean()) * level, rng)
     fa = fa / np.maximum(weight, 0.02) + rng.uniform(0, 0.25) * csf
-    fa = np.abs(fa + rng.uniform(0.01, 0.08) * rng.standard_normal(shape, np.float32))
+    fa = np.abs(fa + rng.uniform(0.01, 0.06) * rng.standard_normal(shape, np.float32))
     return {"b0": b0, "b0_mask": mask, "fa": fa.clip(0, 1)}, level
 
 
-def _seen(shape, rng: np.random.Generator) -> np.ndarray:
-    """Field of view; in some runs it cuts the head at the bottom or the top."""
-    seen = np.ones(shape, bool)
-    axis, length = int(rng.integers(1, 3)), rng.integers(1, 14)
-    if rng.random() < 0.15:
-        cut = slice(0, length) if rng.random() < 0.7 else slice(-int(length), None)
-        np.moveaxis(seen, axis, 0)[cut] = False
-    return seen
+def _shading(shape, rng: np.random.Generator) -> np.ndarray:
+    """What is left of the receive coils, which see the surface of the head best."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, n, dtype=np.float32) for n in shape), indexing="ij")
+    radial = sum(a**2 for a in axes) - 0.3
+    rough = smooth_noise(rng, shape, 5)[0].numpy()
+    return np.exp(rng.uniform(-0.1, 0.6) * radial + rng.uniform(0, 0.15) * rough)
 
 
 def _guides(
     maps: Tensor, at: Tensor, spacing: float, rng: np.random.Generator
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """T2-like image, synthetic FA and brain, somewhat misplaced and wrong in value; true FA."""
+    """T2-like image, synthetic FA and brain, somewhat misplaced; true FA, which lies with them."""
     shape = tuple(at.shape[:3])
     middle = at.mean((0, 1, 2))
-    turn = Rotation.from_euler("xyz", rng.normal(0, 1.3, 3), degrees=True).as_matrix()
+    # most heads lie still between the scans of a session, some do not
+    move = np.exp(rng.uniform(*np.log(MOVE)))
+    turn = Rotation.from_euler("xyz", rng.normal(0, move, 3), degrees=True).as_matrix()
     at = (at - middle) @ torch.as_tensor(turn.T, dtype=torch.float32) + middle
-    at = at + torch.as_tensor(rng.normal(0, 1.3 / KEPT, 3), dtype=torch.float32)
-    at = at + _common_warp(at - middle, rng) / KEPT
-    at = at + rng.uniform(0, 0.7 / KEPT) * smooth_noise(rng, shape, 16, 3).movedim(0, -1)
+    at = at + torch.as_tensor(rng.normal(0, move / KEPT, 3), dtype=torch.float32)
+    if rng.random() < _UNCORRECTED:
+        at = at + gradient_warp((at - middle) * KEPT, rng) / KEPT
+    at = at + rng.uniform(0, 0.5 / KEPT) * smooth_noise(rng, shape, 16, 3).movedim(0, -1)
     brain, t2, fa, true_fa = sample(maps, at).numpy()
-    # the generator's own mistakes of place
+    # the generator's own mistakes of place and value
     along = int(rng.integers(3))
-    fa = ndimage.shift(fa, np.eye(3)[along] * rng.normal(0, 0.4 / spacing), order=1)
-    error = rng.uniform(0, 0.3) * smooth_noise(rng, shape, 20)[0].numpy()
-    fa = ndimage.gaussian_filter(fa, rng.uniform(0.1, 0.7)) * (1 + error)
-    t2 = t2 + rng.uniform(0, 0.06) * rng.standard_normal(shape, np.float32)
-    guides = {"t2": t2, "synth_fa": fa.clip(0, 1), "brain": brain > rng.uniform(0.3, 0.7)}
+    fa = ndimage.shift(fa, np.eye(3)[along] * rng.normal(0, 0.3 / spacing), order=1)
+    fa = fa * (1 + rng.uniform(0, 0.3) * smooth_noise(rng, shape, 20)[0].numpy())
+    t2, fa = (ndimage.gaussian_filter(image, rng.uniform(0.3, 0.6)) for image in (t2, fa))
+    t2 = t2 + rng.uniform(0, 0.04) * rng.standard_normal(shape, np.float32)
+    guides = {"t2": t2, "synth_fa": fa.clip(0, 1), "brain": brain > rng.uniform(0.35, 0.65)}
     return guides, true_fa
 
 
-def _common_warp(offset: Tensor, rng: np.random.Generator) -> Tensor:
-    """Displacement (mm) of all images alike, as uncorrected gradients make it: low, odd orders."""
-    relative = offset * KEPT / 90  # about one at the edge of the brain
-    cubic = torch.as_tensor(rng.normal(0, 1.0, (3, 3)), dtype=torch.float32)
-    square = torch.as_tensor(rng.normal(0, 0.4, (3, 3)), dtype=torch.float32)
-    return rng.uniform(0, 1.2) * (relative**3 @ cubic + relative**2 @ square)
+def gradient_warp(offset: Tensor, rng: np.random.Generator) -> Tensor:
+    """Displacement (mm) of images whose gradients were not corrected.
+
+    Parameters
+    ----------
+    offset : (..., 3) tensor
+        Position from the middle of the head, mm, to the right, front and top.
+    rng : Generator
+        Draws how strong it is, and where the isocentre lies.
+
+    Returns
+    -------
+    (..., 3) tensor
+
+    Notes
+    -----
+    Third-order spherical harmonics of the coils: ``x (4 z² - x² - y²)`` of the two transverse
+    ones, which are built alike, and ``z (2 z² - 3 x² - 3 y²)`` of the one along the bore.
+    """
+    isocentre = torch.as_tensor(rng.normal(0, (3, 5, 15)), dtype=torch.float32)
+    x, y, z = ((offset - isocentre) / _BORE_MM).unbind(-1)
+    across, along = rng.normal(0, 1.5, 2)
+    transverse = across * (4 * z**2 - x**2 - y**2)
+    return torch.stack(
+        [transverse * x, transverse * y, along * z * (2 * z**2 - 3 * x**2 - 3 * y**2)], dim=-1
+    )

@@ -1,4 +1,4 @@
-"""U-Net that is told how well two images agree under shifts along the first axis."""
+"""U-Net that is told how well two images agree under shifts, and looks again."""
 
 from __future__ import annotations
 
@@ -25,24 +25,36 @@ _SHARPNESS = 8.0
 
 
 class MatchingUNet(nn.Module):
-    """Space-to-depth U-Net whose trunk also sees local correlations of pairs of its channels.
+    """Space-to-depth U-Net that looks several times, each time at images that it has put right.
 
     Parameters
     ----------
     in_channels, out_channels : int
+        The first output is the displacement along the first axis, in mm: where the content of a
+        place was recorded.
     widths : sequence of int
         Channels at each level of the trunk.
     pairs : sequence of (int, int)
-        Channels of a displaced image and of the image in place that it is compared with.
+        Channels of a displaced image and of the image in place that it is compared with. The
+        first pair's image is signal, which a displacement compresses.
+    moved : sequence of int
+        Further channels that are displaced.
     mask : int
         Channel that says where to compare.
     reach : int
         Largest shift to either side, voxels.
+    passes : int
+        How often it looks. What was found before is undone in the displaced images, and the next
+        pass adds to it. In training the number is drawn, and only the last pass is learnt from.
+    spacing : float
+        Voxel size in mm.
 
     Notes
     -----
     A U-Net needs many examples to find out that displacement is where images correlate. Here
     this is computed (:func:`shifted_correlation`), and what is to be learnt is whom to believe.
+    Correlations under shifts along the other two axes tell of misalignment, which nothing but
+    the head's position and the gradients of the scanner can make.
     """
 
     def __init__(
@@ -51,16 +63,23 @@ class MatchingUNet(nn.Module):
         out_channels: int,
         widths: tuple[int, ...] = (32, 64, 96),
         pairs: Sequence[tuple[int, int]] = ((0, 3), (2, 4)),
+        moved: Sequence[int] = (1,),
         mask: int = 5,
         reach: int = 4,
+        passes: int = 1,
+        spacing: float = 4.0,
     ):
         super().__init__()
         self.multiple = 2 ** len(widths)
         self.pairs, self.mask, self.reach = pairs, mask, reach
-        matches = len(pairs) * (2 * reach + 1) + 1
-        _, self.down = contracting_path(in_channels, widths)
+        self.moved = [*(a for a, _ in pairs), *moved]
+        self.passes, self.spacing = passes, spacing
+        matches = len(pairs) * (2 * reach + 1 + 4) + 1
+        # what was found before is a channel of its own
+        channels = in_channels + 1
+        _, self.down = contracting_path(channels, widths)
         self.stem = nn.Sequential(
-            ConvBlock(8 * in_channels + matches, widths[0]), ConvBlock(widths[0], widths[0])
+            ConvBlock(8 * channels + matches, widths[0]), ConvBlock(widths[0], widths[0])
         )
         self.up, self.head = expanding_path(out_channels, widths)
 
@@ -68,23 +87,70 @@ class MatchingUNet(nn.Module):
         """Map (N, in_channels, D, H, W) to (N, out_channels, D, H, W) of any size."""
         size = x.shape[2:]
         x = pad_to_multiple(x, self.multiple)
-        features = [self.stem(torch.cat([space_to_depth(x), self._matches(x)], dim=1))]
+        mm = torch.zeros_like(x[:, :1], dtype=torch.float32)
+        for _ in range(self._looks() - 1):
+            with torch.no_grad():
+                mm = mm + self._look(x, mm)[:, :1].float()
+        output = self._look(x, mm).float()
+        return crop_to(torch.cat([output[:, :1] + mm, output[:, 1:]], dim=1), size)
+
+    def _looks(self) -> int:
+        if not self.training or self.passes == 1:
+            return self.passes
+        return int(torch.randint(1, self.passes + 1, ()))
+
+    def _look(self, x: Tensor, mm: Tensor) -> Tensor:
+        """One pass: what is to be added to a displacement, and the other outputs."""
+        x = self._put_right(x, mm)
+        seen = torch.cat([x, mm.to(x.dtype) / self.spacing], dim=1)
+        features = [self.stem(torch.cat([space_to_depth(seen), self._matches(x)], dim=1))]
         for step in self.down:
             features.append(step(features[-1]))
-        return crop_to(expand(features, self.up, self.head), size)
+        return expand(features, self.up, self.head)
+
+    def _put_right(self, x: Tensor, mm: Tensor) -> Tensor:
+        """Channels with the displacement undone, and its compression of the signal."""
+        if not mm.any():
+            return x
+        right, voxels = x.clone(), mm / self.spacing
+        right[:, self.moved] = sample_first_axis(x[:, self.moved], voxels)
+        signal = self.moved[0]
+        right[:, signal] *= 1 + torch.gradient(voxels[:, 0], dim=1)[0].clamp(-0.9, 3)
+        return right
 
     @torch.no_grad()
     def _matches(self, x: Tensor) -> Tensor:
         """Correlations of every pair, and the shift (voxels) that they expect together."""
         mask = x[:, self.mask : self.mask + 1]
-        found = [
-            shifted_correlation(x[:, a : a + 1], x[:, b : b + 1], mask, self.reach)
-            for a, b in self.pairs
-        ]
+        along, across = [], []
+        for a, b in self.pairs:
+            pair = x[:, a : a + 1], x[:, b : b + 1], mask
+            along.append(shifted_correlation(*pair, self.reach))
+            for axis in (3, 4):
+                turned = (image.transpose(2, axis) for image in pair)
+                beside = shifted_correlation(*turned, 1).transpose(2, axis)
+                across += [beside[:, :1], beside[:, 2:]]
         shifts = torch.arange(-self.reach, self.reach + 1, device=x.device).float()
-        belief = (_SHARPNESS * sum(found)).softmax(dim=1)
+        belief = (_SHARPNESS * sum(along)).softmax(dim=1)
         expected = (belief * shifts.reshape(1, -1, 1, 1, 1)).sum(dim=1, keepdim=True)
-        return torch.cat([*found, expected], dim=1).to(x.dtype)
+        return torch.cat([*along, *across, expected], dim=1).to(x.dtype)
+
+
+def sample_first_axis(images: Tensor, shift: Tensor) -> Tensor:
+    """Linear interpolation of (N, C, D, H, W) at ``index + shift`` voxels along D, edges repeated.
+
+    Parameters
+    ----------
+    images : (N, C, D, H, W) tensor
+    shift : (N, 1, D, H, W) tensor
+    """
+    n = images.shape[2]
+    index = torch.arange(n, device=shift.device, dtype=shift.dtype).reshape(-1, 1, 1)
+    where = (index + shift).clamp(0, n - 1)
+    below = where.floor().clamp(0, n - 2)
+    part, below = where - below, below.long().expand_as(images)
+    low, high = images.gather(2, below), images.gather(2, below + 1)
+    return (low + part * (high - low)).to(images.dtype)
 
 
 @full_precision
@@ -107,9 +173,9 @@ def shifted_correlation(moving: Tensor, fixed: Tensor, mask: Tensor, reach: int)
     moving, fixed = _standard(moving), _standard(fixed)
     padded = F.pad(moving, (0, 0, 0, 0, reach, reach))
     shifted = torch.cat([padded[:, :, k : k + length] for k in range(2 * reach + 1)], dim=1)
-    weight, mean_f, square_f = _windows(mask, mask * fixed, mask * fixed.square())
-    mean_m, square_m, product = _windows(
-        mask * shifted, mask * shifted.square(), mask * fixed * shifted
+    there = mask * shifted
+    weight, mean_f, square_f, mean_m, square_m, product = _windows(
+        mask, mask * fixed, mask * fixed.square(), there, there * shifted, there * fixed
     )
     share = weight.clamp_min(1e-3)
     mean_f, square_f, mean_m, square_m, product = (
@@ -125,9 +191,22 @@ def shifted_correlation(moving: Tensor, fixed: Tensor, mask: Tensor, reach: int)
 
 def _windows(*maps: Tensor) -> list[Tensor]:
     """Means of (N, C, D, H, W) over cubes of 6 voxels, at every second one."""
-    blocks = F.avg_pool3d(torch.cat(maps, dim=1), 2)
-    means = F.avg_pool3d(blocks, 3, stride=1, padding=1)
-    return list(means.split([m.shape[1] for m in maps], dim=1))
+    return [_mean_of_three(_mean_of_two(each)) for each in maps]
+
+
+def _mean_of_two(x: Tensor) -> Tensor:
+    """Mean over blocks of 2 × 2 × 2 voxels; faster than pooling."""
+    x = x[:, :, ::2] + x[:, :, 1::2]
+    x = x[:, :, :, ::2] + x[:, :, :, 1::2]
+    return (x[..., ::2] + x[..., 1::2]) / 8
+
+
+def _mean_of_three(x: Tensor) -> Tensor:
+    """Mean of every voxel and its neighbours, zero outside; faster than pooling."""
+    x = F.pad(x, (1, 1, 1, 1, 1, 1))
+    x = x[:, :, :-2] + x[:, :, 1:-1] + x[:, :, 2:]
+    x = x[:, :, :, :-2] + x[:, :, :, 1:-1] + x[:, :, :, 2:]
+    return (x[..., :-2] + x[..., 1:-1] + x[..., 2:]) / 27
 
 
 def _standard(image: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
+from bids_gan.distortion.forward import distort
 from bids_gan.gan.losses.image import gaussian_nll
 from bids_gan.gan.methods.displacement import Displacement, displacement_heads
 from bids_gan.gan.networks.factory import build_network
@@ -57,6 +58,53 @@ def test_expected_shift_points_the_right_way():
     x[:, 0], x[:, 3], x[:, 5] = torch.roll(fixed, 2, dims=2)[:, 0], fixed[:, 0], 1
     expected = MatchingUNet(9, 2, (8, 8))._matches(x)[0, -1, 3:9, 2:6, 2:8]
     assert float(expected.mean()) > 0.5
+
+
+@pytest.mark.parametrize("axis", [3, 4])
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_misalignment_along_other_axes_is_seen(axis, shift):
+    fixed = textured((24, 24, 24))
+    x = torch.zeros(1, 9, 24, 24, 24)
+    x[:, 0], x[:, 3], x[:, 5] = torch.roll(fixed, shift, dims=axis)[:, 0], fixed[:, 0], 1
+    across = MatchingUNet(9, 2, (8, 8))._matches(x)[0, 18:26, 3:9, 3:9, 3:9].mean((1, 2, 3))
+    # of b=0: one voxel less and more along either axis
+    assert int(across[:4].argmax()) == 2 * (axis - 3) + (shift > 0)
+
+
+def test_displacement_that_is_put_right_leaves_the_image_in_place():
+    rng = np.random.default_rng(0)
+    signal = ndimage.gaussian_filter(rng.uniform(0.5, 1.5, (32, 8, 8)), 2).astype(np.float32)
+    ramp = 3 * np.sin(np.linspace(0, np.pi, 32))[:, None, None] * np.ones((32, 8, 8))
+    recorded = distort(signal, ramp.astype(np.float32), "i", 1.0)
+    x = torch.zeros(1, 9, 32, 8, 8)
+    x[0, 0], x[0, 1], x[0, 2] = torch.tensor(recorded), 1, torch.tensor(signal)
+    mm = torch.tensor(4.0 * ramp, dtype=torch.float32)[None, None]
+    right = MatchingUNet(9, 2, (8, 8))._put_right(x, mm)[0]
+    before = np.abs(recorded - signal)[4:-4].mean()
+    assert np.abs(right[0].numpy() - signal)[4:-4].mean() < 0.35 * before
+    # what has no signal is moved only, and what lies in place stays
+    assert not torch.allclose(right[2], x[0, 2])
+    assert torch.equal(right[3:], x[0, 3:])
+
+
+def test_second_look_adds_to_the_first():
+    torch.manual_seed(0)
+    network = MatchingUNet(9, 2, (8, 8), passes=2).eval()
+    x = torch.randn(1, 9, 16, 8, 8)
+    x[:, 5] = 1
+    with torch.no_grad():
+        first = network._look(x, torch.zeros(1, 1, 16, 8, 8))
+        second = network._look(x, first[:, :1].float())
+        output = network(x)
+    assert torch.allclose(output[:, :1], first[:, :1] + second[:, :1], atol=1e-5)
+    assert torch.allclose(output[:, 1:], second[:, 1:], atol=1e-5)
+
+
+def test_training_learns_from_every_look():
+    torch.manual_seed(0)
+    network = MatchingUNet(9, 2, (8, 8), passes=3).train()
+    assert {network._looks() for _ in range(40)} == {1, 2, 3}
+    assert network.eval()._looks() == 3
 
 
 def test_likelihood_is_best_at_the_variance_of_the_errors():

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage
 
+from bids_gan.anatomy.prepare import Anatomy
 from bids_gan.models import blip, data
 from bids_gan.models.data import Folders, training_data
-from bids_gan.simulate.blip import MAPS, Scene
+from bids_gan.simulate.blip import MAPS
 
 RECIPE = {
     "name": "tiny", "method": "displacement", "seed": 1,
@@ -25,7 +25,7 @@ def rendering(monkeypatch, tmp_path):
     """Three label maps, and the list of those that were rendered."""
     done = []
 
-    def render(head, rng, synthetic_fa):
+    def render(head, rng, prepare):
         done.append(head)
         return np.full((len(MAPS), 4, 4, 4), rng.random())
 
@@ -63,27 +63,30 @@ def test_recipe_leads_to_them(rendering, tmp_path, monkeypatch):
     assert data.blip_runs is blip.blip_runs
 
 
-def test_generator_works_at_one_millimetre_in_the_right_place():
+def test_guides_are_what_the_application_makes_of_the_t1w(monkeypatch):
     rng = np.random.default_rng(0)
-    noise = ndimage.gaussian_filter(rng.standard_normal((24, 28, 20)), 2)
-    t1w = (0.5 + 0.1 * noise / noise.std()).clip(0, 1).astype(np.float32)
-    brain = np.zeros(t1w.shape, bool)
-    brain[4:-4, 5:-5, 3:-3] = True
-    affine = np.diag([1.5, 1.5, 1.5, 1.0])
-    affine[:3, 3] = (-12, 7, 30)
-    sizes = []
+    shape, affine = (12, 14, 10), np.diag([1.0, 1.0, 1.0, 1.0])
+    mask = np.zeros(shape, bool)
+    mask[2:-2, 2:-2, 2:-2] = True
+    tissue = (rng.integers(1, 4, shape) * mask).astype(np.uint8)
+    anatomy = Anatomy(
+        t1w=(tissue / 3).astype(np.float32), mask=mask, tissue=tissue, structures=tissue,
+        white=(tissue == 3).astype(np.float32), affine=affine, to_mni=np.eye(4),
+    )  # fmt: skip
+    half = np.diag([2.0, 2.0, 2.0, 1.0])
+    fa = np.full((6, 7, 5), 0.4, np.float32)
+    calls = []
 
-    class Generator(torch.nn.Conv3d):
-        def forward(self, x):
-            sizes.append(x.shape[2:])
-            return torch.cat([torch.logit(x[:, :1].clamp(0.01, 0.99)), 0 * x[:, :1]], dim=1)
+    def prepare(image, network):
+        calls.append((image, network))
+        return anatomy
 
-    card = SimpleNamespace(inputs=("T1w", "position"), network={}, text={})
-    model = SimpleNamespace(network=Generator(1, 1, 1), card=card)
-    scene = Scene(t1w, brain, 2 * brain, affine, np.eye(4))
-    image = blip.generated(scene, model)
-    inside = ndimage.binary_erosion(brain, iterations=2)
-    assert image.shape == t1w.shape
-    assert sizes[0][0] == pytest.approx(1.5 * 16 + 8, abs=2)
-    assert np.abs(image - t1w)[inside].max() < 0.05
-    assert not image[0].any()
+    monkeypatch.setattr(blip, "prepare_t1w", prepare)
+    monkeypatch.setattr(blip, "synthesise", lambda *_: SimpleNamespace(mean=fa, affine=half))
+    found = blip.prepared("the T1w", "network", "generator")
+    assert calls == [("the T1w", "network")]
+    assert found.brain is mask
+    assert found.t2[tissue == 1].min() > found.t2[tissue == 3].max() > 0
+    assert not found.t2[~mask].any()
+    assert found.synth_fa.shape == shape
+    assert np.allclose(found.synth_fa[3:-3, 3:-3, 3:-3], 0.4, atol=1e-5)
