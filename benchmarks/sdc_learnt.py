@@ -26,7 +26,7 @@ from scipy.stats import spearmanr
 
 from bids_gan.distortion.estimate import estimate_field
 from bids_gan.distortion.learnt import predict
-from bids_gan.distortion.types import EstimatorSettings, Guides, Measured
+from bids_gan.distortion.types import EstimatorSettings, Guides, Level, Measured
 from bids_gan.geometry import resample
 from bids_gan.models.blip import rendered_people
 from bids_gan.models.recipe import read_recipe
@@ -38,6 +38,12 @@ SPACINGS = (3.0, 2.0, 2.5, 3.0, 1.5, 2.0, 2.5)
 PEAK_MM = (3.0, 15.0)
 STRONG_MM = 3.0
 ESTIMATORS = ("learnt", "variational", "both")
+#: settings of the variational estimator without a prior, where they differ
+ALONE = {
+    "levels": (Level(6.0, 36.0, 1.0, 60), Level(6.0, 20.0, 0.5, 60),
+               Level(3.0, 14.0, 0.7, 50, rigid=False)),
+    "refine_rigid": True,
+}  # fmt: skip
 
 Found = tuple[np.ndarray, np.ndarray | None]
 
@@ -74,7 +80,8 @@ def estimators(network, settings: EstimatorSettings) -> dict[str, Callable]:
         return _on_grid(predict(measured, guides, start, network), measured)
 
     def variational(measured, guides, settings, start=headers):
-        return estimate_field(measured, guides, start, settings).displacement_mm, None
+        alone = replace(settings, **ALONE)
+        return estimate_field(measured, guides, start, alone).displacement_mm, None
 
     def both(measured, guides, settings, start=headers):
         prior = predict(measured, guides, start, network)
@@ -149,7 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("label_maps", type=Path)
     parser.add_argument("cache", type=Path)
-    parser.add_argument("--people", nargs="+", default=["19", "20"])
+    parser.add_argument("--people", nargs="+", default=["17", "18", "19", "20"])
     parser.add_argument("--runs", type=int, default=40)
     parser.add_argument("--network", default="distortion", help="name or path of the model")
     parser.add_argument("--estimators", nargs="+", choices=ESTIMATORS, default=ESTIMATORS)
@@ -176,9 +183,10 @@ def main() -> None:
         for name in options.estimators:
             for fa in ("on", "off") if options.fa == "both" else (options.fa,):
                 seen = scene if fa == "on" else without_fa(*scene)
-                weights = {} if fa == "on" else {"weight_fa": 0.0}
                 start = time.process_time()
-                found = functions[name](*seen, replace(settings, **weights))
+                found = functions[name](
+                    *seen, settings if fa == "on" else replace(settings, weight_fa=0.0)
+                )
                 seconds = time.process_time() - start
                 label = name if fa == "on" else f"{name}, without FA"
                 rows.append({"run": number, "estimator": label, "seconds": seconds})

@@ -5,13 +5,14 @@
     python benchmarks/sdc_rivals.py LABELMAPS CACHE --cost
 
 The runs are those of ``sdc_learnt.py`` with an SNR of 10 to 40. Every route is given the same
-images and begins with the same alignment, the registration of the product, whose time is not
-counted but where ``--cost`` says so. *ANTs* is SyN held to the phase-encoding axis.
+images and begins with the same alignment, that of the product, whose time is not counted but
+where ``--cost`` says so. *ANTs* is SyN held to the phase-encoding axis.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import csv
 import multiprocessing
 import resource
@@ -25,11 +26,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import torch
-from sdc_learnt import append, estimators, row, runs, summary, without_fa
+from sdc_learnt import append, estimators, row, runs, summary
+from torch import nn
 
 from bids_gan.anatomy.template import affine_to_template
+from bids_gan.distortion.alignment import align_distorted
 from bids_gan.distortion.coregister import Brain, coregister
-from bids_gan.distortion.correct import best_fit
+from bids_gan.distortion.correct import aligned_field
 from bids_gan.distortion.estimate import estimate_field
 from bids_gan.distortion.learnt import predict
 from bids_gan.distortion.quality import judge
@@ -47,6 +50,8 @@ NOISE = (1 / 40, 1 / 10)
 BAR = (0.35, 0.60, 0)
 #: grid of ANTs (mm), as fine as the finest of the estimator, and what is around the brain
 SPACING, MARGIN = 3.0, 15.0
+#: largest standard deviation of a move that is none
+STILL = 0.5
 #: of a metric, both chosen on people 17 and 18: histogram bins or radius, and iterations
 SAMPLING = {"mattes": 32, "CC": 2}
 ITERATIONS = {"mattes": (100, 70, 30), "CC": (100, 50, 10)}
@@ -68,7 +73,13 @@ class Case:
 
     @cached_property
     def start(self) -> np.ndarray:
-        """Pull matrix from the diffusion image to the anatomy, by the product's registration."""
+        """Pull matrix from the diffusion image to the anatomy, as the product finds it."""
+        scene = (self.measured, self.mask, self.guides, self.brains[1])
+        return align_distorted(*scene, network()).coregistration.dwi_to_t1w
+
+    @cached_property
+    def registration(self) -> np.ndarray:
+        """The same by mutual information of the recorded image."""
         return coregister(*self.brains).dwi_to_t1w
 
     @property
@@ -79,6 +90,11 @@ class Case:
             Brain(self.measured.b0, self.mask, self.measured.affine),
             Brain(guides.t2, guides.mask, guides.affine),
         )
+
+
+@cache
+def network() -> nn.Module:
+    return load_model(find_card("distortion")).network
 
 
 @cache
@@ -99,8 +115,8 @@ def placed_template(case: Case, path: Path) -> np.ndarray:
 
 def ours(case: Case, fa: np.ndarray) -> np.ndarray:
     """Field (mm) of the product with a guide FA."""
-    guides = replace(case.guides, fa=fa)
-    return estimate_field(case.measured, guides, case.start, SETTINGS).displacement_mm
+    scene = (case.measured, replace(case.guides, fa=fa), case.start)
+    return estimate_field(*scene, SETTINGS, predict(*scene, network())).displacement_mm
 
 
 def syn(case: Case, image: str, guide: str, metric: str) -> np.ndarray:
@@ -140,46 +156,61 @@ def rivals(template: Path) -> dict[str, Callable[[Case], np.ndarray]]:
 
 def parts() -> dict[str, Callable[[Case], np.ndarray]]:
     """The estimator, and what is left of it without a part."""
-    learnt = estimators(load_model(find_card("distortion")).network, SETTINGS)
 
-    def route(name: str = "variational", fa: bool = True, **changes):
+    def route(images=("b0", "fa"), start: str | None = "start", looks: int = 0, **changes):
         def run(case: Case) -> np.ndarray:
-            scene = (case.measured, case.guides)
-            weights = changes if fa else changes | {"weight_fa": 0.0}
-            scene = scene if fa else without_fa(*scene)
-            return learnt[name](*scene, replace(SETTINGS, **weights), case.start)[0]
+            pull = np.eye(4) if start is None else getattr(case, start)
+            scene = (case.measured, case.guides, pull)
+            weights = {f"weight_{name}": 1.0 if name in images else 0.0 for name in ("b0", "fa")}
+            prior = predict(*scene, looking(looks), images)
+            settings = replace(SETTINGS, **weights | changes)
+            return estimate_field(*scene, settings, prior).displacement_mm
 
         return run
 
-    fine = replace(SETTINGS.levels[-1], rigid=True)
+    def learnt(case: Case) -> np.ndarray:
+        scene = (case.measured, case.guides, case.start)
+        return estimators(network(), SETTINGS)["learnt"](*scene[:2], SETTINGS, scene[2])[0]
+
+    def variational(case: Case) -> np.ndarray:
+        scene = (case.measured, case.guides, SETTINGS, case.start)
+        return estimators(network(), SETTINGS)["variational"](*scene)[0]
+
     return {
         "all parts": route(),
-        "without the FA": route(fa=False),
-        "without the b0": route(weight_b0=0.0),
-        "without rigid refinement": route(refine_rigid=False),
-        "without the magnitude penalty": route(magnitude=0.0),
+        "without the FA": route(images=("b0",)),
+        "without the b0": route(images=("fa",)),
+        "without the learnt estimator": variational,
+        "without the variational estimator": learnt,
+        "the network looks once": route(looks=1),
+        "aligned by the headers": route(start=None),
+        "aligned by registration": route(start="registration"),
         "without the bending penalty": route(bending=0.0),
-        "without the coarse levels": route(levels=(fine,)),
-        "with the learnt estimator": route("both"),
-        "with the learnt estimator, without the FA": route("both", fa=False),
+        "without the coarse level": route(levels=SETTINGS.levels[-1:]),
     }
+
+
+@cache
+def looking(times: int) -> nn.Module:
+    """The network, made to look so many times; 0 for as often as it does."""
+    other = copy.deepcopy(network())
+    other.passes = times or other.passes
+    return other
 
 
 def costs() -> dict[str, Callable[[Case], object]]:
     """What is timed, each in a process of its own."""
 
-    def registered(case: Case):
-        return best_fit(case.measured, case.mask, case.guides, case.brains[1], SETTINGS)
+    def aligned(case: Case):
+        scene = (case.measured, case.mask, case.guides, case.brains[1])
+        return aligned_field(*scene, network())
 
     def gated(case: Case):
-        network = load_model(find_card("distortion")).network
-        coregistration, found = registered(case)
-        expected = predict(case.measured, case.guides, found.dwi_to_t1w, network)
-        return judge(case.measured, case.guides, coregistration, found, expected)
+        return judge(case.measured, case.guides, *aligned(case), network())
 
     return {
         "bids-gan, estimate": lambda c: ours(c, c.guides.fa),
-        "bids-gan, with registration, two starts": registered,
+        "bids-gan, with the alignment": aligned,
         "bids-gan, with the gate too": gated,
         "ANTs, FA to synthetic FA": lambda c: syn(c, "fa", "fa", "mattes"),
         "ANTs, b0 to T2-like": lambda c: syn(c, "b0", "t2", "CC"),
@@ -210,7 +241,8 @@ def measured_row(run: BlipRun, mm: np.ndarray) -> dict[str, float]:
     inside = run.guides["brain"]
     quality = np.corrcoef(run.guides["synth_fa"][inside], run.fa[inside])[0, 1]
     folds = float((1 + slope <= 0)[run.brain].sum())
-    return row(run, (mm, None)) | {"folds": folds, "snr": run.snr, "quality": float(quality)}
+    known = {"snr": run.snr, "move": run.move, "gradients_differ": int(run.gradients_differ)}
+    return row(run, (mm, None)) | {"folds": folds, "quality": float(quality), **known}
 
 
 def verdicts(rows: list[dict]) -> Iterator[str]:
@@ -228,12 +260,26 @@ def verdicts(rows: list[dict]) -> Iterator[str]:
         )
 
 
+def by_geometry(rows: list[dict]) -> Iterator[tuple[str, list[dict]]]:
+    """Runs by how well T1w and diffusion image fit together, whatever the field."""
+    groups = {
+        f"heads that lay still (up to {STILL} mm and degrees), gradients alike": [],
+        "heads that lay still, gradients differ": [],
+        "heads that moved": [],
+    }
+    still, differ, moved = groups.values()
+    for one in rows:
+        quiet = float(one["move"]) <= STILL
+        (moved if not quiet else differ if int(one["gradients_differ"]) else still).append(one)
+    yield from ((text, group) for text, group in groups.items() if group)
+
+
 def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("label_maps", type=Path)
     parser.add_argument("cache", type=Path, help="keeps what is rendered of the label maps")
-    parser.add_argument("--people", nargs="+", default=["19", "20"])
+    parser.add_argument("--people", nargs="+", default=["17", "18", "19", "20"])
     parser.add_argument("--runs", type=int, default=40)
     parser.add_argument("--routes", choices=("rivals", "parts"), default="rivals")
     parser.add_argument("--template", type=Path, default="DATA/templates/MNI_FA.nii.gz")
@@ -266,6 +312,8 @@ def main() -> None:
             if options.out:
                 append(options.out, rows[-1])
     print("\n".join([*summary(rows, ("folds", "seconds")), "", *verdicts(rows)]))
+    for text, group in by_geometry(rows):
+        print("\n".join([f"\n{text}\n", *summary(group, ("folds",)), "", *verdicts(group)]))
     if options.figures:
         from sdc_rival_figures import draw
 

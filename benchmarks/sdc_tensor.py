@@ -19,10 +19,11 @@ from sdc_simulated import READOUT, complete, guide_fa, mni, scan, simulated_pers
 
 from bids_gan.diffusion.tensor import fit_tensor
 from bids_gan.distortion.coregister import Brain
-from bids_gan.distortion.correct import best_fit
+from bids_gan.distortion.correct import aligned_field
 from bids_gan.distortion.guides import correct_bias, t2_like
-from bids_gan.distortion.types import EstimatorSettings, Guides, Measured
+from bids_gan.distortion.types import Guides, Measured
 from bids_gan.distortion.unwarp import correct_series
+from bids_gan.models.registry import find_card, load_model
 
 WHITE = 0.2
 
@@ -40,7 +41,7 @@ def errors(scanned: dict, hz: np.ndarray) -> tuple[float, float]:
     return float(error), float(np.rad2deg(np.arccos(cosine)).mean())
 
 
-def estimated(person: dict, scanned: dict, fa: np.ndarray) -> np.ndarray:
+def estimated(person: dict, scanned: dict, fa: np.ndarray, network) -> np.ndarray:
     """Field (Hz) that the product finds with a guide FA."""
     affine, mask = scanned["affine"], scanned["b0_mask"]
     measured = Measured(
@@ -50,17 +51,18 @@ def estimated(person: dict, scanned: dict, fa: np.ndarray) -> np.ndarray:
     t2 = t2_like(person["t1"], person["mask"], person["labels"])
     guides = Guides(fa=fa, t2=t2, mask=person["mask"], affine=person["affine"])
     anatomy = Brain(person["t1"] * person["mask"], person["mask"], person["affine"])
-    return best_fit(measured, mask, guides, anatomy, EstimatorSettings())[1].hz
+    return aligned_field(measured, mask, guides, anatomy, network)[1].hz
 
 
 def rows(people: int) -> Iterator[list[tuple[float, float]]]:
     """Of each person: without a correction, with the field that is found, with the true one."""
     maps, affine = mni()
+    network = load_model(find_card("distortion")).network
     for number in range(people):
         rng = np.random.default_rng(number)
         person = complete(simulated_person(maps, affine, number), rng)
         scanned = scan(person, number, rng)
-        found = estimated(person, scanned, guide_fa(person, person, "good", rng))
+        found = estimated(person, scanned, guide_fa(person, person, "good", rng), network)
         fields = (np.zeros_like(scanned["hz"]), found, scanned["hz"])
         yield [errors(scanned, hz) for hz in fields]
 

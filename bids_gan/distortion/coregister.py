@@ -6,7 +6,7 @@ images contradict it clearly: same-session scans share the scanner's coordinates
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nibabel as nib
 import numpy as np
@@ -55,6 +55,17 @@ class Coregistration:
     header_overlap: float
     overlap: float
     centre: np.ndarray
+
+    def by_headers(self) -> Coregistration:
+        """What the headers say, in the place of what the registration found."""
+        return replace(
+            self,
+            dwi_to_t1w=np.eye(4),
+            source="header",
+            moved_mm=0.0,
+            moved_degrees=0.0,
+            overlap=self.header_overlap,
+        )
 
 
 @dataclass(frozen=True)
@@ -111,23 +122,21 @@ def coregister(dwi: Brain, t1w: Brain) -> Coregistration:
         start=start,
         **_LEVELS,
     )
-    source = "registration"
     degrees, mm = moved(matrix, dwi.centre)
     overlap = mask_overlap(dwi, t1w, matrix)
     lost = overlap < header_overlap - _LOST_OVERLAP
-    if plausible and (degrees > _MAX_DEGREES or mm > _MAX_MM or lost):
-        matrix, source, overlap = np.eye(4), "header", header_overlap
-        degrees, mm = 0.0, 0.0
-    return Coregistration(
+    found = Coregistration(
         dwi_to_t1w=matrix,
         start="header" if plausible else "centre of mass",
-        source=source,
+        source="registration",
         moved_mm=mm,
         moved_degrees=degrees,
         header_overlap=header_overlap,
         overlap=overlap,
         centre=t1w.centre,
     )
+    failed = degrees > _MAX_DEGREES or mm > _MAX_MM or lost
+    return found.by_headers() if plausible and failed else found
 
 
 def moved(matrix: np.ndarray, centre: np.ndarray) -> tuple[float, float]:

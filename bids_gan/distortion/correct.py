@@ -9,10 +9,10 @@ import nibabel as nib
 import numpy as np
 
 from bids_gan.diffusion.mask import b0_mask
-from bids_gan.distortion.coregister import Brain, Coregistration, coregister
+from bids_gan.distortion.alignment import align_distorted, align_undistorted
+from bids_gan.distortion.coregister import Brain, Coregistration
 from bids_gan.distortion.estimate import estimate_field, similarity
 from bids_gan.distortion.guides import correct_bias, t2_like
-from bids_gan.distortion.learnt import predict
 from bids_gan.distortion.quality import GateThresholds, judge
 from bids_gan.distortion.types import EstimatorSettings, FieldEstimate, Guides, Measured
 from bids_gan.distortion.units import hz_to_voxels
@@ -41,10 +41,9 @@ class Correction:
     Attributes
     ----------
     estimate : FieldEstimate
-        Field in Hz and in mm on the diffusion grid, refined alignment, brain mask.
+        Field in Hz and in mm on the diffusion grid, brain mask.
     coregistration : Coregistration
-        The alignment before refinement: the registration or the headers, whichever led to the
-        better fit.
+        The registration or the headers, see :mod:`bids_gan.distortion.alignment`.
     quality : dict
         ``accepted``, ``reasons`` and the numbers of the no-harm gate.
     synth_fa_dwi : (I, J, K) float32 array
@@ -143,9 +142,8 @@ def estimate_correction(
     images: RunImages,
     pe_direction: str,
     readout_time: float,
-    witness: nn.Module,
+    network: nn.Module,
     settings: CorrectionSettings | None = None,
-    network: nn.Module | None = None,
 ) -> Correction:
     """Estimate and judge the susceptibility correction of one diffusion run.
 
@@ -154,13 +152,10 @@ def estimate_correction(
     images : RunImages
     pe_direction, readout_time
         BIDS ``PhaseEncodingDirection`` and ``TotalReadoutTime`` in seconds.
-    witness : module
-        Learnt estimator, see :mod:`bids_gan.distortion.learnt`, whose prediction the no-harm gate
-        compares the field with.
+    network : module
+        Learnt estimator, see :mod:`bids_gan.distortion.learnt`: the estimate starts from what it
+        expects and is held to it where it is sure.
     settings : CorrectionSettings, optional
-    network : module, optional
-        Learnt estimator too: the estimate starts from what it expects and is held to it where it
-        is sure. Not the witness then, which has to be independent.
 
     Returns
     -------
@@ -177,15 +172,12 @@ def estimate_correction(
     guides, anatomy = images.guides()
     measured = images.measured(pe_direction, readout_time)
     mask = np.asarray(images.b0_mask) > 0
-    coregistration, estimate = best_fit(
-        measured, mask, guides, anatomy, settings.estimator, network
-    )
-    expected = predict(measured, guides, estimate.dwi_to_t1w, witness)
-    scene = (measured, guides, coregistration, estimate, expected)
+    found, estimate = aligned_field(measured, mask, guides, anatomy, network, settings.estimator)
+    scene = (measured, guides, found, estimate, network)
     return Correction(
         estimate=estimate,
-        coregistration=coregistration,
-        quality=judge(*scene, settings.estimator, settings.gate),
+        coregistration=found,
+        quality=judge(*scene, settings.gate),
         synth_fa_dwi=resample(
             np.asarray(images.synth_fa.dataobj, np.float32),
             images.synth_fa.affine,
@@ -196,13 +188,38 @@ def estimate_correction(
     )
 
 
-def align(images: RunImages, settings: EstimatorSettings | None = None) -> np.ndarray:
+def aligned_field(
+    measured: Measured,
+    b0_mask: np.ndarray,
+    guides: Guides,
+    anatomy: Brain,
+    network: nn.Module,
+    settings: EstimatorSettings | None = None,
+) -> tuple[Coregistration, FieldEstimate]:
+    """Alignment and field of a distorted image.
+
+    Parameters
+    ----------
+    measured, b0_mask, guides, anatomy, network
+        As of :func:`bids_gan.distortion.alignment.align_distorted`.
+    settings : EstimatorSettings, optional
+
+    Returns
+    -------
+    Coregistration, FieldEstimate
+    """
+    found = align_distorted(measured, b0_mask, guides, anatomy, network)
+    pull = found.coregistration.dwi_to_t1w
+    estimate = estimate_field(measured, guides, pull, settings, found.expected)
+    return found.coregistration, estimate
+
+
+def align(images: RunImages) -> np.ndarray:
     """Rigid alignment of diffusion images whose distortion is corrected, or is left.
 
     Parameters
     ----------
     images : RunImages
-    settings : EstimatorSettings, optional
 
     Returns
     -------
@@ -210,12 +227,9 @@ def align(images: RunImages, settings: EstimatorSettings | None = None) -> np.nd
         Pull matrix from diffusion world to T1w world.
     """
     guides, anatomy = images.guides()
-    settings = settings or EstimatorSettings()
-    levels = tuple(level for level in settings.levels if level.rigid)
-    settings = replace(settings, levels=levels, rate_field=0.0)  # the pose alone moves
     measured = images.measured("j", 1.0)  # no field, no direction
     mask = np.asarray(images.b0_mask) > 0
-    return best_fit(measured, mask, guides, anatomy, settings)[1].dwi_to_t1w
+    return align_undistorted(measured, mask, guides, anatomy).dwi_to_t1w
 
 
 def agreement(
@@ -253,56 +267,3 @@ def agreement(
         numbers[f"{name}_after"] = after[name]
         numbers[f"{name}_gain"] = after[name] - before[name]
     return numbers
-
-
-def best_fit(
-    measured: Measured,
-    b0_mask,
-    guides: Guides,
-    anatomy: Brain,
-    settings: EstimatorSettings,
-    network: nn.Module | None = None,
-) -> tuple[Coregistration, FieldEstimate]:
-    """Fit from each start that is believable; the better one.
-
-    Parameters
-    ----------
-    measured : Measured
-    b0_mask : (I, J, K) bool array
-        Brain mask of the diffusion reference.
-    guides : Guides
-    anatomy : Brain
-        T1w and its brain mask.
-    settings : EstimatorSettings
-    network : module, optional
-        See `estimate_correction`.
-
-    Returns
-    -------
-    Coregistration, FieldEstimate
-    """
-    found = coregister(Brain(measured.b0, b0_mask, measured.affine), anatomy)
-    fits = []
-    for start in _alignments(found):
-        scene = (measured, guides, start.dwi_to_t1w)
-        prior = None if network is None else predict(*scene, network)
-        fits.append((start, estimate_field(*scene, settings, prior)))
-    return min(fits, key=lambda fit: fit[1].disagreement)
-
-
-def _alignments(found: Coregistration) -> list[Coregistration]:
-    """Where to start from: distortion misleads mutual information, and headers can be stale.
-
-    Which of them fits better shows only once the distortion is modelled too.
-    """
-    if found.start != "header" or found.source == "header":
-        return [found]
-    headers = replace(
-        found,
-        dwi_to_t1w=np.eye(4),
-        source="header",
-        moved_mm=0.0,
-        moved_degrees=0.0,
-        overlap=found.header_overlap,
-    )
-    return [found, headers]

@@ -185,9 +185,12 @@ class _Frame:
         distance = ndimage.distance_transform_edt(~mask, sampling=self.zooms)
         fade = np.cos(np.pi / 2 * (distance / _FADE_MM).clip(0, 1)) ** 2
         back = np.argsort(self.order)
-        expected, sigma = self.expected(mask.shape, self.voxel_affine)
-        error = None if self.prior is None else float(np.sqrt(np.mean(sigma[mask] ** 2)))
-        mm = np.transpose((expected + spline.evaluate(coefficients, positions)) * fade, back)
+        mean, sigma = self.expected(mask.shape, self.voxel_affine)
+        expected = None
+        if self.prior is not None:
+            maps = (np.transpose(m, back) for m in (mean, sigma))
+            expected = FieldPrior(*maps, measured.affine)
+        mm = np.transpose((mean + spline.evaluate(coefficients, positions)) * fade, back)
         voxels = mm / voxel_sizes(measured.affine)[self.axis]
         hz = voxels_to_hz(voxels, measured.pe_direction, measured.readout_time)
         return FieldEstimate(
@@ -196,7 +199,7 @@ class _Frame:
             dwi_to_t1w=self.to_t1w(pose),
             mask=np.transpose(mask, back),
             terms=terms,
-            expected_error_mm=error,
+            expected=expected,
         )
 
 

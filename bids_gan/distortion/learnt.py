@@ -7,6 +7,7 @@ the displacement of a positive blip in mm, whatever direction the run was encode
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 SPACING = 4.0
 #: around the brain, mm
 MARGIN = 12.0
+#: what a network may look at
+IMAGES = ("b0", "fa")
 #: names of the channels of :func:`network_channels`
 CHANNELS = ("b0", "b0 mask", "FA", "T2-like", "synthetic FA", "brain", "|x|", "y", "z")
 
@@ -44,6 +47,7 @@ def predict(
     guides: Guides,
     dwi_to_t1w: np.ndarray,
     network: nn.Module,
+    images: Collection[str] = IMAGES,
     precision: str = "auto",
 ) -> FieldPrior:
     """Displacement that the network expects, and its standard deviation.
@@ -56,6 +60,9 @@ def predict(
         Rigid pull matrix from diffusion world to T1w world.
     network : module
         Trained by the recipe ``distortion``.
+    images : collection of {'b0', 'fa'}
+        What it may look at; the other image and its guide are erased, as in some runs that it
+        learnt from.
     precision : {'auto', 'bf16', 'fp32'}
 
     Returns
@@ -64,18 +71,19 @@ def predict(
     """
     grid = canonical_grid(measured, guides, dwi_to_t1w)
 
-    def here(image):
-        return resample(image, measured.affine, grid.shape, grid.affine)
+    def here(image, seen=True):
+        return resample(image, measured.affine, grid.shape, grid.affine) * seen
 
-    def guide(image):
-        return resample(image, guides.affine, grid.shape, grid.affine, target_to_source=dwi_to_t1w)
+    def guide(image, seen=True):
+        there = {"target_to_source": dwi_to_t1w}
+        return resample(image, guides.affine, grid.shape, grid.affine, **there) * seen
 
     volume = network_channels(
-        b0=here(measured.b0),
+        b0=here(measured.b0, "b0" in images),
         b0_mask=here((measured.b0 > 0).astype(np.float32)) > 0.5,
-        fa=here(measured.fa),
-        t2=guide(guides.t2),
-        synth_fa=guide(guides.fa),
+        fa=here(measured.fa, "fa" in images),
+        t2=guide(guides.t2, "b0" in images),
+        synth_fa=guide(guides.fa, "fa" in images),
         brain=guide((guides.mask > 0).astype(np.float32)) > 0.5,
         directions=grid.affine[:3, :3],
     )

@@ -81,9 +81,9 @@ class PairSettings:
         PairLevel(6.0, 36.0, 4.0, 80),
         PairLevel(4.0, 20.0, 2.5, 80),
         PairLevel(3.0, 12.0, 1.5, 60),
-        PairLevel(2.0, 8.0, 0.3, 40),
+        PairLevel(2.0, 6.0, 0.3, 60),
     )
-    bending: float = 0.5
+    bending: float = 0.1
     fold: float = 10.0
     rigid: float = 1e-4
 

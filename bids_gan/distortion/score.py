@@ -21,10 +21,12 @@ PHRASES = {
     "held_out_b0_gain": "a field found from FA alone changes the agreement of the b=0 image by",
     "held_out_fa_gain": "a field found from the b=0 image alone changes the agreement of FA by",
     "held_out_correlation": "fields found from FA alone and from the b=0 image alone correlate by",
-    "learnt_correlation": "the field and what the network expects correlate by",
-    "learnt_size": "the size that the network expects of the field, over the one found, is",
-    "learnt_difference": "its difference from that, in units of the predicted deviation, is",
-    "refined_mm": "the alignment moved while the field was estimated, in mm, by",
+    "displacement_spread_mm": "these fields differ (half the root mean square, in mm) by",
+    "expected_error_mm": "the error that the network expects of the field is, in mm,",
+    "expected_share": "this expected error over the size of the field is",
+    "refined_field": "the field differs from what the network expects, in its deviations, by",
+    "displacement_p99_mm": "the 99th percentile of the displacement is, in mm,",
+    "overlap": "the brain masks overlap by",
 }
 
 

@@ -61,7 +61,7 @@ class EstimatorSettings:
     fold: float = 10.0
     rigid: float = 0.02
     rigid_iterations: int = 60
-    refine_rigid: bool = True
+    refine_rigid: bool = False
     window_radius: int = 3
     rate_field: float = 0.5
     rate_rigid: float = 0.03
@@ -135,8 +135,8 @@ class FieldEstimate:
         T1w brain mask on the diffusion grid.
     terms : dict of str to float
         Terms of the objective at the end.
-    expected_error_mm : float or None
-        Root mean square in the brain of the standard deviation of the prior, if there was one.
+    expected : FieldPrior or None
+        The prior, if there was one, on the diffusion grid.
     """
 
     hz: np.ndarray
@@ -144,7 +144,7 @@ class FieldEstimate:
     dwi_to_t1w: np.ndarray
     mask: np.ndarray
     terms: dict[str, float] = field(default_factory=dict)
-    expected_error_mm: float | None = None
+    expected: FieldPrior | None = None
 
     @property
     def disagreement(self) -> float:

@@ -130,9 +130,9 @@ class EstimateCorrection(SimpleInterface):
         from bids_gan.distortion.correct import estimate_correction
         from bids_gan.models.registry import find_card, load_model
 
-        witness = load_model(find_card("distortion")).network
+        network = load_model(find_card("distortion")).network
         correction = estimate_correction(
-            images, self.inputs.pe_direction, self.inputs.readout_time, witness
+            images, self.inputs.pe_direction, self.inputs.readout_time, network
         )
         found = correction.coregistration
         moved = {
@@ -144,14 +144,12 @@ class EstimateCorrection(SimpleInterface):
         return estimate.hz, estimate.dwi_to_t1w, {**correction.quality, **moved}
 
     def _spread(self, correction) -> str:
-        from bids_gan.distortion.uncertainty import standard_deviation
         from bids_gan.distortion.units import mm_per_hz
 
         affine = nib.load(self.inputs.reference).affine
-        estimate, spread = correction.estimate, correction.quality["displacement_spread_mm"]
-        mm = standard_deviation(estimate.displacement_mm, estimate.mask, affine, spread)
         scale = mm_per_hz(affine, self.inputs.pe_direction, self.inputs.readout_time)
-        return _save(Path.cwd() / "field_std.nii", mm / scale, affine)
+        sigma = correction.estimate.expected.sigma_mm
+        return _save(Path.cwd() / "field_std.nii", (sigma / scale).astype(np.float32), affine)
 
     def _from_measurement(self, images):
         found = self._measured(images)

@@ -156,6 +156,11 @@ class BlipRun:
         True FA where the T1w has it: ``synth_fa`` of a generator that makes no mistake.
     snr : float
         Mean of the b=0 image in the brain over the standard deviation of its noise.
+    move : float
+        Standard deviation of the head's move since the T1w, along (mm) and about (degrees) each
+        axis.
+    gradients_differ : bool
+        Whether only one of the two is corrected for its gradients.
     """
 
     recorded: dict[str, np.ndarray]
@@ -165,6 +170,8 @@ class BlipRun:
     directions: np.ndarray
     fa: np.ndarray
     snr: float
+    move: float
+    gradients_differ: bool
 
     def example(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """What the network learns from; now and then without FA or b=0, or with useless guides."""
@@ -205,12 +212,18 @@ class BlipRuns:
     batch : int
         Runs a step, all encoded along one axis.
     seed : int
+    exchange : float
+        Chance that a run has a bent mixture of the fields of others in the place of the
+        person's own: a network would learn by heart whose field is whose.
     """
 
-    def __init__(self, people: Sequence[Tensor], batch: int, seed: int = 0):
+    def __init__(
+        self, people: Sequence[Tensor], batch: int, seed: int = 0, exchange: float = 0.0
+    ):
         self.people = people
         self.size = batch
         self.seed = seed
+        self.exchange = exchange
 
     def batch(self, step: int) -> dict[str, Tensor]:
         """Batch of `step`: ``input`` (N, 9, ...), ``target`` (mm) and ``mask`` (N, 1, ...)."""
@@ -249,11 +262,30 @@ class BlipRuns:
         at = view.places(rng)
         b0, fa, csf, dipole, brain = sample(person[:5], at).numpy()
         brain = brain > 0.5
+        if rng.random() < self.exchange:
+            dipole = self._mixture(person, at, brain, rng)
         mm = _displacement(dipole, brain, view, peak_mm, rng)
         seen = view.seen(rng)
         recorded, level = _record(b0, fa, csf, mm, view.spacing, seen, noise, rng)
-        guides, true_fa = _guides(person[[7, 5, 6, 1]], at, view.spacing, rng)
-        return BlipRun(recorded, guides, mm, brain & seen, view.directions, true_fa, 1 / level)
+        guides, true_fa, faults = _guides(person[[7, 5, 6, 1]], at, view.spacing, rng)
+        known = {"snr": 1 / level, **faults}
+        return BlipRun(recorded, guides, mm, brain & seen, view.directions, true_fa, **known)
+
+
+    def _mixture(self, person: Tensor, at: Tensor, brain, rng: np.random.Generator) -> np.ndarray:
+        """Fields of one or two people, brought to the box of this brain, mirrored and bent."""
+        total = np.zeros(brain.shape, np.float32)
+        for _ in range(int(rng.integers(1, 3))):
+            other = self.people[int(rng.integers(len(self.people)))]
+            last = torch.tensor(other.shape[1:]) - 1.0
+            there = at * last / (torch.tensor(person.shape[1:]) - 1.0)
+            if rng.random() < 0.5:
+                there[..., 0] = last[0] - there[..., 0]
+            bend = smooth_noise(rng, brain.shape, 5, 3).movedim(0, -1)
+            there = there + rng.uniform(0, 6 / KEPT) * bend
+            field = shimmed(sample(other[3:4], there)[0].numpy(), brain)
+            total += rng.uniform(0.3, 1) * _unit(field, brain)
+        return total
 
 
 def _displacement(dipole, brain, view: _View, peak_mm, rng: np.random.Generator) -> np.ndarray:
@@ -378,8 +410,8 @@ def _shading(shape, rng: np.random.Generator) -> np.ndarray:
 
 def _guides(
     maps: Tensor, at: Tensor, spacing: float, rng: np.random.Generator
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """T2-like image, synthetic FA and brain, somewhat misplaced; true FA, which lies with them."""
+) -> tuple[dict[str, np.ndarray], np.ndarray, dict]:
+    """T2-like image, synthetic FA and brain, somewhat misplaced; true FA with them; how much."""
     shape = tuple(at.shape[:3])
     middle = at.mean((0, 1, 2))
     # most heads lie still between the scans of a session, some do not
@@ -387,7 +419,8 @@ def _guides(
     turn = Rotation.from_euler("xyz", rng.normal(0, move, 3), degrees=True).as_matrix()
     at = (at - middle) @ torch.as_tensor(turn.T, dtype=torch.float32) + middle
     at = at + torch.as_tensor(rng.normal(0, move / KEPT, 3), dtype=torch.float32)
-    if rng.random() < _UNCORRECTED:
+    differ = bool(rng.random() < _UNCORRECTED)
+    if differ:
         at = at + gradient_warp((at - middle) * KEPT, rng) / KEPT
     at = at + rng.uniform(0, 0.5 / KEPT) * smooth_noise(rng, shape, 16, 3).movedim(0, -1)
     brain, t2, fa, true_fa = sample(maps, at).numpy()
@@ -398,7 +431,7 @@ def _guides(
     t2, fa = (ndimage.gaussian_filter(image, rng.uniform(0.3, 0.6)) for image in (t2, fa))
     t2 = t2 + rng.uniform(0, 0.04) * rng.standard_normal(shape, np.float32)
     guides = {"t2": t2, "synth_fa": fa.clip(0, 1), "brain": brain > rng.uniform(0.35, 0.65)}
-    return guides, true_fa
+    return guides, true_fa, {"move": float(move), "gradients_differ": differ}
 
 
 def gradient_warp(offset: Tensor, rng: np.random.Generator) -> Tensor:

@@ -1,13 +1,17 @@
-"""Rigid alignment of diffusion images with the T1w when no field is estimated against it."""
+"""Rigid alignment of diffusion images with the T1w, distorted or not."""
 
 import nibabel as nib
 import numpy as np
+import pytest
 from phantom import brain_mask, grid, soft_brain, texture, world_points
 
 from bids_gan.diffusion.rigid import rigid_matrix
+from bids_gan.distortion import alignment
 from bids_gan.distortion import coregister as module
-from bids_gan.distortion.coregister import Brain, coregister, mask_overlap
+from bids_gan.distortion.alignment import align_distorted
+from bids_gan.distortion.coregister import Brain, Coregistration, coregister, mask_overlap
 from bids_gan.distortion.correct import RunImages, align
+from bids_gan.distortion.types import FieldPrior, Guides, Measured
 
 LIMITS = (0.4, 0.6)  # of the texture: fluid, grey, white
 
@@ -66,3 +70,68 @@ def test_registration_that_takes_the_brain_out_of_the_mask_is_not_believed(monke
         assert found.source == source
         assert found.moved_mm < 2
         assert found.overlap == mask_overlap(brain, brain.coarse(2.0), found.dwi_to_t1w)
+
+
+def shifted(mm):
+    return rigid_matrix(np.r_[0, 0, 0, mm, 0, 0], np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("sigmas", "chosen"),
+    [
+        ((1.0, 0.95, 0.95), 0.0),  # no registration is clearly surer than the headers
+        ((1.0, 0.8, 0.9), 2.0),
+        ((1.0, 0.8, 0.7), 3.0),  # the corrected image shows where the head is
+        ((1.0, 1.2, 0.7), 3.0),
+    ],
+)
+def test_headers_are_kept_unless_a_registration_is_clearly_surer(sigmas, chosen, monkeypatch):
+    shape, affine = grid("RAS", (6.0, 6.0, 6.0))
+    points = world_points(shape, affine)
+    mask, image_ = brain_mask(points), b0(points).astype(np.float32)
+    measured = Measured(image_, image_, affine, "j-", 0.05)
+    guides = Guides(image_, image_, mask, affine)
+    images, moves = [], iter((2.0, 3.0))
+
+    def register(dwi, anatomy):
+        images.append(dwi.image)
+        return Coregistration(
+            shifted(next(moves)), "header", "registration", 2.0, 0.0, 0.9, 0.9, np.zeros(3)
+        )
+
+    def expect(_, __, pull, network):
+        sigma = dict(zip((0.0, 2.0, 3.0), sigmas, strict=True))[pull[0, 3]]
+        return FieldPrior(np.full(shape, 6.0), np.full(shape, sigma), affine)
+
+    monkeypatch.setattr(alignment, "coregister", register)
+    monkeypatch.setattr(alignment, "predict", expect)
+    found = align_distorted(measured, mask, guides, None, "network")
+    assert found.coregistration.dwi_to_t1w[0, 3] == chosen
+    assert found.coregistration.source == ("registration" if chosen else "header")
+    assert found.error_mm == pytest.approx(min(sigmas) if chosen else sigmas[0])
+    # a displacement of 6 mm towards larger indices is taken back before the second registration
+    recorded, corrected = images
+    assert np.allclose(corrected[:, 1:-2], recorded[:, 2:-1], atol=1e-3)
+
+
+def test_brains_apart_in_their_headers_are_not_left_there(monkeypatch):
+    shape, affine = grid("RAS", (6.0, 6.0, 6.0))
+    points = world_points(shape, affine)
+    mask, image_ = brain_mask(points), b0(points).astype(np.float32)
+    far = Coregistration(
+        shifted(90.0), "centre of mass", "registration", 90.0, 0.0, 0.1, 0.9, np.zeros(3)
+    )
+    pulls = []
+
+    def expect(_, __, pull, network):
+        pulls.append(pull[0, 3])
+        return FieldPrior(np.zeros(shape), np.ones(shape), affine)
+
+    monkeypatch.setattr(alignment, "coregister", lambda *_: far)
+    monkeypatch.setattr(alignment, "predict", expect)
+    guides = Guides(image_, image_, mask, shifted(90.0) @ affine)
+    found = align_distorted(
+        Measured(image_, image_, affine, "j", 0.05), mask, guides, None, "network"
+    )
+    assert found.coregistration.dwi_to_t1w[0, 3] == 90
+    assert 0.0 not in pulls

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from bids_gan.distortion.quality import learnt_numbers, physical_reasons, reasons
+from bids_gan.distortion.quality import expected_numbers, physical_reasons, reasons
 from bids_gan.distortion.score import PHRASES, Score, calibrated
-from bids_gan.distortion.types import FieldEstimate, FieldPrior, Measured
+from bids_gan.distortion.types import FieldEstimate, FieldPrior
 from bids_gan.reports.numbers import known_numbers
 
 SCORE = Score(
-    names=("learnt_correlation", "learnt_difference"),
+    names=("held_out_correlation", "expected_share"),
     means=(0.7, 1.0),
     deviations=(0.1, 0.5),
     weights=(2.0, -1.0),
@@ -17,9 +17,10 @@ SCORE = Score(
     limit=1.0,
 )
 FINE = {
-    "jacobian_steep_share": 0.0, "displacement_p99_mm": 8.0, "refined_degrees": 0.5,
-    "refined_mm": 0.5, "overlap": 0.97,
-}  # fmt: skip
+    "jacobian_steep_share": 0.0,
+    "displacement_p99_mm": 8.0,
+    "overlap": 0.97,
+}
 
 
 def numbers(deviations):
@@ -30,28 +31,28 @@ def numbers(deviations):
 
 
 def test_score_is_a_weighted_sum():
-    assert SCORE.of({"learnt_correlation": 0.8, "learnt_difference": 1.5}) == pytest.approx(1.5)
+    assert SCORE.of({"held_out_correlation": 0.8, "expected_share": 1.5}) == pytest.approx(1.5)
 
 
 def test_nothing_weighs_more_than_what_was_calibrated():
-    far = SCORE.of({"learnt_correlation": 0.7, "learnt_difference": 100.0})
-    assert far == pytest.approx(SCORE.of({"learnt_correlation": 0.7, "learnt_difference": 2.5}))
+    far = SCORE.of({"held_out_correlation": 0.7, "expected_share": 100.0})
+    assert far == pytest.approx(SCORE.of({"held_out_correlation": 0.7, "expected_share": 2.5}))
 
 
 @pytest.mark.parametrize("name", SCORE.names)
 def test_what_is_not_finite_is_as_bad_as_can_be(name):
-    fine = {"learnt_correlation": 0.7, "learnt_difference": 1.0}
-    worst = {"learnt_correlation": -9.0, "learnt_difference": 9.0}
+    fine = {"held_out_correlation": 0.7, "expected_share": 1.0}
+    worst = {"held_out_correlation": -9.0, "expected_share": 9.0}
     assert SCORE.of(fine | {name: np.nan}) == SCORE.of(fine | {name: worst[name]})
 
 
 def test_objection_names_score_limit_and_what_weighs_most():
-    text = SCORE.objection({"learnt_correlation": 0.45, "learnt_difference": 1.0})
+    text = SCORE.objection({"held_out_correlation": 0.45, "expected_share": 1.0})
     assert "-4.50" in text
     assert "1.00 is asked for" in text
     first, second = (PHRASES[name] for name in SCORE.names)
     assert text.index(f"{first} 0.450") < text.index(f"{second} 1.000")
-    assert SCORE.objection({"learnt_correlation": 0.8, "learnt_difference": 1.0}) is None
+    assert SCORE.objection({"held_out_correlation": 0.8, "expected_share": 1.0}) is None
 
 
 def test_released_score_passes_good_numbers_and_refuses_bad_ones():
@@ -69,8 +70,6 @@ def test_every_number_of_the_released_score_has_a_name_and_a_phrase():
     [
         ({"jacobian_steep_share": 0.02}, "compressed"),
         ({"displacement_p99_mm": 30.0}, "percentile"),
-        ({"refined_degrees": 5.0}, "alignment"),
-        ({"refined_mm": 9.0}, "alignment"),
         ({"overlap": 0.5}, "mask"),
     ],
 )
@@ -83,14 +82,12 @@ def test_no_score_excuses_a_field_that_is_not_physical(broken, word):
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.0, -1.0])
-def test_learnt_numbers_of_a_multiple_of_the_field(share):
+def test_expected_numbers_of_a_multiple_of_what_was_expected(share):
     rng = np.random.default_rng(0)
     mm = rng.normal(0, 2, (8, 9, 10)).astype(np.float32)
-    affine = np.diag([2.0, 2, 2, 1])
-    estimate = FieldEstimate(mm, mm, np.eye(4), np.ones(mm.shape, bool))
-    expected = FieldPrior(share * mm, np.full(mm.shape, 0.5), affine)
-    found = learnt_numbers(Measured(mm, mm, affine, "j", 0.05), estimate, expected)
-    assert found["learnt_correlation"] == pytest.approx(np.sign(share))
-    assert found["learnt_size"] == pytest.approx(abs(share))
-    error = abs(1 - share) * np.sqrt(np.mean(mm**2)) / 0.5
-    assert found["learnt_difference"] == pytest.approx(error, abs=1e-5)
+    prior = FieldPrior(share * mm, np.full(mm.shape, 0.5), np.eye(4))
+    estimate = FieldEstimate(mm, mm, np.eye(4), np.ones(mm.shape, bool), expected=prior)
+    found, size = expected_numbers(estimate), np.sqrt(np.mean(mm**2))
+    assert found["expected_error_mm"] == pytest.approx(0.5)
+    assert found["expected_share"] == pytest.approx(0.5 / size)
+    assert found["refined_field"] == pytest.approx(abs(1 - share) * size / 0.5, abs=1e-5)

@@ -10,11 +10,12 @@ from test_estimate import mean_error, person
 from torch import nn
 from torch.nn import functional as F
 
-from bids_gan.distortion import correct
-from bids_gan.distortion.coregister import Coregistration
+from bids_gan.distortion import learnt
+from bids_gan.distortion.coregister import Brain, coregister
 from bids_gan.distortion.estimate import estimate_field
 from bids_gan.distortion.learnt import CHANNELS, SPACING, canonical_grid, predict
-from bids_gan.distortion.types import EstimatorSettings, FieldEstimate, FieldPrior, Level
+from bids_gan.distortion.quality import judge
+from bids_gan.distortion.types import EstimatorSettings, FieldPrior, Level
 from bids_gan.gan.networks.layers import pad_to_multiple
 from bids_gan.gan.networks.matching import MatchingUNet
 from bids_gan.geometry import resample
@@ -40,7 +41,7 @@ def on_grid(image, prior, measured):
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_sign_and_place_are_right_in_every_orientation(orientation, pe):
     measured, guides, mm, mask = person(orientation, pe)
-    prior = predict(measured, guides, np.eye(4), Matcher(), "fp32")
+    prior = predict(measured, guides, np.eye(4), Matcher(), precision="fp32")
     found = on_grid(prior.mm, prior, measured)[mask]
     assert np.corrcoef(found, mm[mask])[0, 1] > 0.5
     assert np.allclose(on_grid(prior.sigma_mm, prior, measured)[mask], 2, atol=0.01)
@@ -60,7 +61,6 @@ def test_prior_alone_is_the_estimate_where_images_do_not_count():
     prior = FieldPrior(mm, np.ones_like(mm), measured.affine)
     blind = replace(ONE_LEVEL, weight_fa=0.0, weight_b0=0.0, fold=0.0)
     found = estimate_field(measured, guides, np.eye(4), blind, prior)
-    assert found.expected_error_mm == pytest.approx(1)
     assert np.abs(found.displacement_mm - mm)[mask].max() < 0.1
 
 
@@ -79,22 +79,64 @@ def test_prior_is_followed_as_far_as_it_is_sure():
     assert errors[1] < 0.6
 
 
-@pytest.mark.parametrize("network", [None, "a network"])
-def test_every_start_of_the_alignment_has_its_own_prior(network, monkeypatch):
-    moved = np.eye(4)
-    moved[0, 3] = 3
-    found = Coregistration(moved, "header", "registration", 3.0, 0.0, 0.9, 0.9, np.zeros(3))
-    priors = []
+@pytest.mark.parametrize("orientation", ["RAS", "LIA"])
+def test_what_was_expected_lies_on_the_diffusion_grid(orientation):
+    measured, guides, mm, _mask = person(orientation, "j-" if orientation == "RAS" else "i")
+    prior = FieldPrior(mm, 1 + 0.1 * np.abs(mm), measured.affine)
+    found = estimate_field(measured, guides, np.eye(4), ONE_LEVEL, prior).expected
+    assert np.allclose(found.mm, mm, atol=1e-4)
+    assert np.allclose(found.sigma_mm, prior.sigma_mm, atol=1e-4)
+    assert estimate_field(measured, guides, np.eye(4), ONE_LEVEL).expected is None
 
-    def estimate(measured, guides, pull, settings, prior):
-        priors.append(prior)
-        return FieldEstimate(None, None, pull, None, {"b0": pull[0, 3]})
 
-    monkeypatch.setattr(correct, "coregister", lambda *_: found)
-    monkeypatch.setattr(correct, "predict", lambda m, g, pull, network: (network, pull[0, 3]))
-    monkeypatch.setattr(correct, "estimate_field", estimate)
-    measured, guides, _, mask = person()
-    scene = (measured, mask, guides, None, ONE_LEVEL)
-    _, better = correct.best_fit(*scene, network)
-    assert priors == ([None, None] if network is None else [(network, 3), (network, 0)])
-    assert better.dwi_to_t1w[0, 3] == 0
+@pytest.mark.parametrize(("images", "erased"), [(("b0",), (2, 4)), (("fa",), (0, 3))])
+def test_an_image_that_is_left_out_is_not_seen(images, erased, monkeypatch):
+    measured, guides, _, _ = person()
+    seen = []
+
+    def run(network, volume, precision):
+        seen.append(volume)
+        return torch.zeros(2, *volume.shape[1:])
+
+    monkeypatch.setattr(learnt, "run_network", run)
+    for names in (("b0", "fa"), images):
+        predict(measured, guides, np.eye(4), None, names)
+    whole, part = seen
+    for channel in range(len(CHANNELS)):
+        same = np.array_equal(part[channel], whole[channel])
+        assert same == (channel not in erased)
+        assert part[channel].any() == (channel not in erased)
+
+
+def verdict(measured, guides, expected_mm, sigma=0.5):
+    """What the gate says of a fit around a prior, the network's part played by a matcher."""
+    prior = FieldPrior(expected_mm, np.full(expected_mm.shape, sigma), measured.affine)
+    dwi = Brain(measured.b0, measured.b0 > 0.15, measured.affine)
+    aligned = coregister(dwi, Brain(guides.t2, guides.mask, guides.affine))
+    found = estimate_field(measured, guides, np.eye(4), ONE_LEVEL, prior)
+    return judge(measured, guides, aligned, found, Matcher())
+
+
+def test_gate_tells_a_field_that_is_sure_from_one_that_is_not():
+    measured, guides, mm, _ = person()
+    good = verdict(measured, guides, mm)
+    assert good["accepted"], good["reasons"]
+    unsure = verdict(measured, guides, 0.1 * mm, sigma=6.0)
+    assert not unsure["accepted"]
+    assert unsure["gate_score"] < good["gate_score"]
+    assert "score" in unsure["reasons"][-1]
+
+
+def test_image_that_was_held_out_agrees_better_unless_the_guide_is_useless():
+    measured, guides, mm, _ = person()
+    good = verdict(measured, guides, mm)
+    total = 0
+    for name in ("b0", "fa"):
+        change = good[f"held_out_{name}_after"] - good[f"held_out_{name}_before"]
+        assert good[f"held_out_{name}_gain"] == pytest.approx(change)
+        total += change
+    assert total > 0
+    useless = verdict(measured, replace(guides, fa=guides.fa[::-1].copy()), mm)
+    assert useless["held_out_correlation"] < good["held_out_correlation"]
+    assert useless["displacement_spread_mm"] > good["displacement_spread_mm"]
+    assert useless["held_out_b0_gain"] < good["held_out_b0_gain"]

@@ -49,15 +49,15 @@ def test_recipe_leads_to_them(rendering, tmp_path, monkeypatch):
     groups = []
 
     class Runs:
-        def __init__(self, people, batch, seed):
-            groups.append((len(people), seed))
+        def __init__(self, people, batch, seed, exchange=0.0):
+            groups.append((len(people), seed, exchange > 0))
 
         def batch(self, step):
             return {"input": torch.zeros(1, 9, 2, 2, 2) + step}
 
     monkeypatch.setattr(blip, "BlipRuns", Runs)
     batches, validation = training_data(RECIPE, Folders(label_maps=tmp_path), tmp_path / "cache")
-    assert groups == [(4, 1), (2, 2)]
+    assert groups == [(4, 1, True), (2, 2, False)]
     assert float(batches(3)["input"].mean()) == 3
     assert len(list(validation())) == blip.VALIDATION_STEPS
     assert data.blip_runs is blip.blip_runs

@@ -16,14 +16,13 @@ from bids_gan.bids.opposite import Opposite
 from bids_gan.bids.route import Route
 from bids_gan.diffusion import reference
 from bids_gan.distortion import correct, measured, measurement, opposite
-from bids_gan.distortion.uncertainty import standard_deviation
 from bids_gan.errors import DataError
 from bids_gan.interfaces.diffusion import CheckField, EstimateCorrection
 
 SHAPE = (12, 12, 12)
 FIELD = np.full(SHAPE, 7.0, np.float32)
 VERDICT = {"accepted": True, "reasons": []}
-SPREAD = {**VERDICT, "displacement_spread_mm": 1.0}
+SIGMA = np.full(SHAPE, 1.5, np.float32)
 MOVED = np.eye(4)
 MOVED[0, 3] = 3.0
 #: what the plan chose for each route
@@ -66,12 +65,13 @@ def estimates(monkeypatch):
 
         monkeypatch.setattr(module, name, function)
 
-    estimate = SimpleNamespace(hz=FIELD, dwi_to_t1w=MOVED, displacement_mm=FIELD, mask=FIELD > 0)
+    expected = SimpleNamespace(mm=FIELD, sigma_mm=SIGMA)
+    estimate = SimpleNamespace(hz=FIELD, dwi_to_t1w=MOVED, expected=expected)
     found = SimpleNamespace(moved_degrees=0.0, moved_mm=3.0)
     stand_in(
         correct,
         "estimate_correction",
-        SimpleNamespace(estimate=estimate, coregistration=found, quality=SPREAD),
+        SimpleNamespace(estimate=estimate, coregistration=found, quality=VERDICT),
     )
     both = SimpleNamespace(hz=FIELD, dwi_to_t1w=MOVED, quality=VERDICT)
     stand_in(measured, "correct_by_measurement", both)
@@ -153,6 +153,5 @@ def test_spread_is_in_hz_whatever_the_phase_encoding(axis, mm, sign, inputs, est
         nib.save(nib.Nifti1Image(np.ones(SHAPE, np.float32), affine), inputs[name])
     given = {**inputs, "pe_direction": axis + sign, "readout_time": 0.05}
     made = EstimateCorrection(correction=ROUTES["synth"], **given).run(cwd=str(tmp_path)).outputs
-    expected = standard_deviation(FIELD, FIELD > 0, affine, 1.0)
     found = nib.load(made.field_std).get_fdata() * 0.05 * mm
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(found, SIGMA, rtol=1e-5)
