@@ -14,7 +14,6 @@ from typing import NamedTuple
 import nibabel as nib
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from torch import Tensor
@@ -26,7 +25,6 @@ from bids_gan.distortion.types import Guides, Measured
 from bids_gan.gan.training.augment import sample, smooth_noise
 from bids_gan.geometry import box_grid, resample
 from bids_gan.simulate.artefacts import bias_field, rician_noise
-from bids_gan.simulate.epi import susceptibility_field
 from bids_gan.simulate.head import Head
 from bids_gan.simulate.people import (
     SimulatedPerson,
@@ -264,7 +262,7 @@ class BlipRuns:
         brain = brain > 0.5
         if rng.random() < self.exchange:
             dipole = self._mixture(person, at, brain, rng)
-        mm = _displacement(dipole, brain, view, peak_mm, rng)
+        mm = _displacement(dipole, brain, spacing, peak_mm, rng)
         seen = view.seen(rng)
         recorded, level = _record(b0, fa, csf, mm, view.spacing, seen, noise, rng)
         guides, true_fa, faults = _guides(person[[7, 5, 6, 1]], at, view.spacing, rng)
@@ -288,23 +286,19 @@ class BlipRuns:
         return total
 
 
-def _displacement(dipole, brain, view: _View, peak_mm, rng: np.random.Generator) -> np.ndarray:
-    """Displacement (mm) along the first axis: of the person's own air and bone, mostly.
+def _displacement(dipole, brain, spacing: float, peak_mm, rng: np.random.Generator) -> np.ndarray:
+    """Displacement (mm) along the first axis that air and bone make, and what is added to it.
 
     No shim and no centre frequency is perfect: what they leave is smooth and may be half as large.
     """
-    shape, kind = dipole.shape, rng.random()
+    shape = dipole.shape
     total = _unit(shimmed(dipole, brain, int(rng.integers(1, 3))), brain)
-    if kind < 0.3:
-        total = rng.uniform(0, 1) * total + rng.uniform(0.3, 1) * _unit(
-            view.blobs(brain, rng), brain
-        )
     if rng.random() < 0.3:
         rough = smooth_noise(rng, shape, int(rng.integers(4, 9)))[0].numpy()
-        total = total + rng.uniform(0.05, 0.5) * _unit(rough, brain)
+        total = total + rng.uniform(0.05, 0.3) * _unit(rough, brain)
     total = total * (rng.uniform(*peak_mm) if rng.random() > 0.06 else rng.uniform(0, 1))
     total *= -1 if rng.random() < 0.03 else 1
-    total = ndimage.gaussian_filter(total, _FIELD_BLUR / view.spacing)
+    total = ndimage.gaussian_filter(total, _FIELD_BLUR / spacing)
     size = 0.2 + float(total[brain].std())
     smooth = smooth_noise(rng, shape, int(rng.integers(2, 4)))[0].numpy()
     left = size * (rng.normal(*_OFFSET) + rng.uniform(0, 0.5) * smooth)
@@ -352,21 +346,6 @@ class _View:
         seen[:, :, :low] = False
         seen[:, :, -high:] = False
         return seen
-
-    def blobs(self, brain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Field above sinuses and ear canals, in any unit; made in every second voxel."""
-        affine = np.eye(4)
-        affine[:3, :3] = 2 * self.directions
-        coarse = susceptibility_field(
-            brain[::2, ::2, ::2], affine, 1.0, "i", _ONE_SECOND, int(rng.integers(2**31))
-        )
-        blown = F.interpolate(
-            torch.as_tensor(coarse)[None, None],
-            size=brain.shape,
-            mode="trilinear",
-            align_corners=False,
-        )
-        return blown[0, 0].numpy()
 
 
 def _unit(field: np.ndarray, brain: np.ndarray) -> np.ndarray:
