@@ -52,8 +52,8 @@ _MARGIN = 20.0
 _EXTENT = (176.0, 224.0, 176.0)
 #: chance of each world axis to be the phase-encoding one
 _AXES = (0.15, 0.7, 0.15)
-#: largest displacement in the brain, and smoothness of a field, mm
-PEAK_MM = (1.5, 16.0)
+#: peak of the displacement in the brain (99th percentile), and smoothness of a field, mm
+PEAK_MM = (0.5, 15.0)
 #: noise of the b=0 image, share of its mean in the brain
 NOISE = (0.01, 0.08)
 #: standard deviation of the move of the head since the T1w, along and about each axis, mm and
@@ -147,7 +147,7 @@ class BlipRun:
     mm : (I, J, K) float32 array
         True displacement at undistorted positions.
     brain : (I, J, K) bool array
-        True brain, undistorted, as far as it was recorded.
+        True brain, undistorted, as far as it was recorded and the T1w's mask has it.
     directions : (3, 3) array
         World direction of each array axis, in mm a voxel.
     fa : (I, J, K) array
@@ -251,14 +251,15 @@ class BlipRuns:
         spacing : float
             Voxel size in mm.
         peak_mm : (float, float)
-            Range of the largest displacement in the brain; some runs have nearly none.
+            Range of the peak of the displacement in the brain, its 99th percentile; some runs
+            have nearly none.
         noise : (float, float)
             Range of the noise of the b=0 image, share of its mean in the brain.
         """
         person = self.people[int(rng.integers(len(self.people)))]
         view = _View.draw(person, axis, rng, spacing)
         at = view.places(rng)
-        b0, fa, csf, dipole, brain = sample(person[:5], at).numpy()
+        b0, fa, csf, dipole, brain, found = sample(person[[0, 1, 2, 3, 4, 7]], at).numpy()
         brain = brain > 0.5
         if rng.random() < self.exchange:
             dipole = self._mixture(person, at, brain, rng)
@@ -267,7 +268,8 @@ class BlipRuns:
         recorded, level = _record(b0, fa, csf, mm, view.spacing, seen, noise, rng)
         guides, true_fa, faults = _guides(person[[7, 5, 6, 1]], at, view.spacing, rng)
         known = {"snr": 1 / level, **faults}
-        return BlipRun(recorded, guides, mm, brain & seen, view.directions, true_fa, **known)
+        counts = brain & (found > 0.5) & seen
+        return BlipRun(recorded, guides, mm, counts, view.directions, true_fa, **known)
 
 
     def _mixture(self, person: Tensor, at: Tensor, brain, rng: np.random.Generator) -> np.ndarray:
@@ -349,8 +351,8 @@ class _View:
 
 
 def _unit(field: np.ndarray, brain: np.ndarray) -> np.ndarray:
-    """Field whose largest displacement in the brain, but for the last 0.1 %, is one."""
-    return field / max(float(np.percentile(np.abs(field[brain]), 99.9)), 1e-6)
+    """Field whose peak in the brain, the 99th percentile, is one."""
+    return field / max(float(np.percentile(np.abs(field[brain]), 99)), 1e-6)
 
 
 def _record(

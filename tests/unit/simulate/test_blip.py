@@ -40,13 +40,13 @@ def agreement(run, mm):
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_true_displacement_undoes_the_distortion(person, axis):
     gains = []
-    for seed in range(3):
+    for seed in range(8):
         rng = np.random.default_rng([seed, axis])
         run = BlipRuns([person], 1).run(axis, rng, SPACING, (12.0, 15.0))
         assert abs(run.directions[axis, 0]) == SPACING
         right, none, wrong = (agreement(run, sign * run.mm) for sign in (1, 0, -1))
         gains.append((right - none, none - wrong))
-    assert min(np.mean(gains, axis=0)) > 0.02
+    assert min(np.mean(gains, axis=0)) > 0.01
 
 
 def test_fields_of_other_people_are_exchanged_in_training_alone(person):
