@@ -4,10 +4,11 @@
     python benchmarks/sdc_learnt.py LABELMAPS CACHE --people 17 18 --estimators both --prior 0.003
 
 Runs are drawn as those that the network was trained on, of people it never saw: synthetic FA of
-the released generator, fields of 3 to 15 mm along i, j and k, voxels of 1.5 to 3 mm, heads that
-are not quite aligned. CACHE keeps what was rendered of the label maps. *Without FA* neither
-measured nor synthetic FA is looked at. *Rank* is Spearman's correlation of the predicted standard
-deviation with the absolute error over the voxels of a brain, the mean over the runs.
+the released generator, fields with peaks of 3 to 15 mm (99th percentile) along i, j and k, voxels
+of 1.5 to 3 mm, heads that are not quite aligned. CACHE keeps what was rendered of the label maps.
+*Without FA* neither measured nor synthetic FA is looked at. *Rank* is Spearman's correlation of
+the predicted standard deviation with the absolute error over the voxels of a brain, the mean over
+the runs.
 """
 
 from __future__ import annotations

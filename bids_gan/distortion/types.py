@@ -28,7 +28,7 @@ class EstimatorSettings:
     Attributes
     ----------
     levels : tuple of Level
-        From coarse to fine.
+        From coarse to fine; where a field is expected beforehand, the last is enough.
     weight_fa, weight_b0 : float
         Weights of ``1 - local correlation`` of FA and of b=0.
     bending : float
@@ -48,16 +48,12 @@ class EstimatorSettings:
         Whether the rigid alignment moves at all.
     """
 
-    levels: tuple[Level, ...] = (
-        Level(6.0, 36.0, 1.0, 60),
-        Level(6.0, 20.0, 0.5, 60),
-        Level(3.0, 14.0, 0.7, 50, rigid=False),
-    )
+    levels: tuple[Level, ...] = (Level(3.0, 14.0, 0.7, 40, rigid=False),)
     weight_fa: float = 1.0
     weight_b0: float = 1.0
     bending: float = 500.0
     magnitude: float = 1e-3
-    prior: float = 0.03
+    prior: float = 0.05
     fold: float = 10.0
     rigid: float = 0.02
     rigid_iterations: int = 60

@@ -215,9 +215,7 @@ class BlipRuns:
         person's own: a network would learn by heart whose field is whose.
     """
 
-    def __init__(
-        self, people: Sequence[Tensor], batch: int, seed: int = 0, exchange: float = 0.0
-    ):
+    def __init__(self, people: Sequence[Tensor], batch: int, seed: int = 0, exchange: float = 0.0):
         self.people = people
         self.size = batch
         self.seed = seed
@@ -270,7 +268,6 @@ class BlipRuns:
         known = {"snr": 1 / level, **faults}
         counts = brain & (found > 0.5) & seen
         return BlipRun(recorded, guides, mm, counts, view.directions, true_fa, **known)
-
 
     def _mixture(self, person: Tensor, at: Tensor, brain, rng: np.random.Generator) -> np.ndarray:
         """Fields of one or two people, brought to the box of this brain, mirrored and bent."""
