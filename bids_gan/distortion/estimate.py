@@ -13,6 +13,7 @@ import numpy as np
 from scipy import ndimage
 
 from bids_gan.diffusion.rigid import rigid_matrix
+from bids_gan.distortion.folding import unfolded
 from bids_gan.distortion.spline import SplineBox
 from bids_gan.distortion.torch_ops import rotation, sample_last_axis, tensor
 from bids_gan.distortion.types import (
@@ -191,11 +192,12 @@ class _Frame:
             maps = (np.transpose(m, back) for m in (mean, sigma))
             expected = FieldPrior(*maps, measured.affine)
         mm = np.transpose((mean + spline.evaluate(coefficients, positions)) * fade, back)
-        voxels = mm / voxel_sizes(measured.affine)[self.axis]
+        zoom = voxel_sizes(measured.affine)[self.axis]
+        voxels = unfolded(mm / zoom, self.axis)
         hz = voxels_to_hz(voxels, measured.pe_direction, measured.readout_time)
         return FieldEstimate(
             hz=hz.astype(np.float32),
-            displacement_mm=mm.astype(np.float32),
+            displacement_mm=(zoom * voxels).astype(np.float32),
             dwi_to_t1w=self.to_t1w(pose),
             mask=np.transpose(mask, back),
             terms=terms,
