@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 #: the headers are believed unless a registration lowers the expected error to this share
-_CLEARLY_LESS = 0.9
+_CLEARLY_LESS = 0.8
 #: of the fit of a pose alone, without a field
 _POSE_ONLY = EstimatorSettings(
     levels=(Level(6.0, 36.0, 1.0, 60), Level(6.0, 20.0, 0.5, 60)),
