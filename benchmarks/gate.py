@@ -7,8 +7,10 @@ another size and shape, mirrored or not; ``gate_fit.py`` tells the heads of the 
 those of the test. Each is corrected as ``bids-gan`` corrects. In every second run the targets are
 *good*, T2-like image and synthetic FA of the released models; in the others they are worse in one
 of :data:`BAD` ways. The T2-like image also stands in for the T1w that it is computed from, in the
-registration. Rows are added to the table, and a second start goes on where the first was stopped;
-``--share 0 2`` makes every second run alone, for two processes with a table each.
+registration. A constant displacement is a move of the head, which the alignment takes up: it counts
+neither as displacement nor as error. Rows are added to the table, and a second start goes on where
+the first was stopped; ``--share 0 2`` makes every second run alone, for two processes with a table
+each.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from sdc_learnt import append
 from torch import nn
 
 from bids_gan.diffusion.rigid import rigid_matrix
+from bids_gan.distortion.alignment import corrected_brain
 from bids_gan.distortion.coregister import Brain, coregister, mask_overlap
 from bids_gan.distortion.correct import aligned_field
 from bids_gan.distortion.estimate import estimate_field
@@ -46,7 +49,7 @@ AXES = (1, 1, 0, 1, 2)
 SPACINGS = (3.0, 2.5, 3.0)
 PEAK_MM = (3.0, 15.0)
 #: share of heads that moved by several millimetres and degrees between the scans
-MOVED = 0.2
+MOVED = 0.1
 #: depends on the rule that is to be calibrated
 VERDICT = ("accepted", "reasons", "gate_score")
 BAD = (
@@ -138,7 +141,8 @@ def fit(given: Case, name: str, network: nn.Module, rng: np.random.Generator):
     wrong = rigid_matrix(pose, found.centre) @ found.dwi_to_t1w
     found = replace(found, dwi_to_t1w=wrong, overlap=mask_overlap(brain, anatomy, wrong))
     expected = predict(measured, guides, wrong, network)
-    return found, estimate_field(measured, guides, wrong, prior=expected)
+    again = coregister(corrected_brain(measured, mask, expected), anatomy)
+    return found.beside(again), estimate_field(measured, guides, wrong, prior=expected)
 
 
 def row(number: int, person: Callable, network: nn.Module) -> dict:
@@ -157,9 +161,11 @@ def row(number: int, person: Callable, network: nn.Module) -> dict:
     found, estimate = fit(given, name, network, rng)
     quality = judge(given.measured, given.guides, found, estimate, network)
     mm = estimate.displacement_mm
+    truth, found_mm = (_without_constant(each, run.brain) for each in (run.mm, mm))
     # along a wrong axis the true displacement is left, and a false one added
-    error = np.hypot(mm, run.mm) if name == "wrong axis" else np.abs(mm - run.mm)
-    size, error = np.abs(run.mm)[run.brain].mean(), error[run.brain].mean()
+    wrong = name == "wrong axis"
+    error = np.hypot(found_mm, truth) if wrong else np.abs(found_mm - truth)
+    size, error = np.abs(truth).mean(), error.mean()
     return {
         "run": number, "head": head, "condition": name, "axis": axis,
         "spacing": spacing, "size_mm": size, "error_mm": error,
@@ -167,6 +173,11 @@ def row(number: int, person: Callable, network: nn.Module) -> dict:
         **{k: v for k, v in quality.items() if k not in VERDICT},
         "seconds": time.process_time() - start,
     }  # fmt: skip
+
+
+def _without_constant(mm: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Displacement in the brain, but for its mean: that is a move of the head, and does no harm."""
+    return mm[brain] - mm[brain].mean()
 
 
 def main() -> None:

@@ -27,11 +27,14 @@ from bids_gan.distortion import quality, score
 from bids_gan.distortion.score import Score
 
 CALIBRATION = ("13", "14", "15", "16")
-NAMES = ("expected_share", "expected_error_mm", "held_out_correlation", "displacement_spread_mm")
+NAMES = (
+    "expected_share", "held_out_correlation", "refined_field", "registered", "left_mm",
+    "left_degrees", "overlap",
+)  # fmt: skip
 #: of which those above were chosen
 TRIED = (
-    *NAMES, "refined_field", "held_out_b0_gain", "held_out_fa_gain", "held_out_b0_after",
-    "held_out_fa_after", "displacement_p99_mm", "jacobian_min", "overlap",
+    *NAMES, "expected_error_mm", "displacement_spread_mm", "held_out_b0_gain", "held_out_fa_gain",
+    "held_out_b0_after", "held_out_fa_after", "displacement_p99_mm", "jacobian_min",
 )  # fmt: skip
 RIDGE = 1.0
 

@@ -74,6 +74,8 @@ def align_distorted(
     Three are compared: the headers, a registration of the recorded image, and one of the image
     that is corrected by the field expected so far. The scans of a session share the scanner's
     coordinates, so the headers are kept unless a registration makes the network clearly surer.
+    How far the chosen one is from the last registration (or that from the first) is noted
+    in it: where a head moved, or nothing fits, they differ.
     """
 
     def under(coregistration: Coregistration) -> Alignment:
@@ -86,8 +88,10 @@ def align_distorted(
     if first.start == "header" and first.source == "registration":
         found.append(under(first.by_headers()))
     best = _surest(found)
-    again = coregister(_corrected(measured, b0_mask, best.expected), anatomy)
-    return _surest([*found, under(again)])
+    again = coregister(corrected_brain(measured, b0_mask, best.expected), anatomy)
+    best = _surest([*found, under(again)])
+    other = first if best.coregistration is again else again
+    return replace(best, coregistration=best.coregistration.beside(other))
 
 
 def align_undistorted(
@@ -135,8 +139,15 @@ def _expected_error(expected: FieldPrior, guides: Guides, dwi_to_t1w: np.ndarray
     return float(np.sqrt(np.mean(expected.sigma_mm[inside > 0.5] ** 2)))
 
 
-def _corrected(measured: Measured, b0_mask: np.ndarray, field: FieldPrior) -> Brain:
-    """b=0 image and its mask, corrected by an expected field."""
+def corrected_brain(measured: Measured, b0_mask: np.ndarray, field: FieldPrior) -> Brain:
+    """b=0 image and its mask, corrected by an expected field.
+
+    Parameters
+    ----------
+    measured : Measured
+    b0_mask : (I, J, K) bool array
+    field : FieldPrior
+    """
     axis, _ = pe_axis_sign(measured.pe_direction)
     mm = resample(
         field.mm, field.affine, b0_mask.shape, measured.affine, antialias=False, mode="nearest"

@@ -45,6 +45,8 @@ class Coregistration:
         Share of the smaller brain mask inside the other before and after.
     centre : (3,) array
         Centre of the T1w brain mask in T1w world.
+    left_mm, left_degrees : float
+        Move by which another registration differs, see :meth:`beside`.
     """
 
     dwi_to_t1w: np.ndarray
@@ -55,6 +57,13 @@ class Coregistration:
     header_overlap: float
     overlap: float
     centre: np.ndarray
+    left_mm: float = 0.0
+    left_degrees: float = 0.0
+
+    def beside(self, other: Coregistration) -> Coregistration:
+        """The same, with how far another one is from it."""
+        degrees, mm = moved(other.dwi_to_t1w @ np.linalg.inv(self.dwi_to_t1w), self.centre)
+        return replace(self, left_mm=mm, left_degrees=degrees)
 
     def by_headers(self) -> Coregistration:
         """What the headers say, in the place of what the registration found."""

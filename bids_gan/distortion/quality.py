@@ -77,6 +77,9 @@ def judge(
     numbers = {
         **_field_numbers(measured, estimate),
         "overlap": coregistration.overlap,
+        "registered": float(coregistration.source == "registration"),
+        "left_mm": coregistration.left_mm,
+        "left_degrees": coregistration.left_degrees,
         **expected_numbers(estimate),
         **held_out(measured, guides, estimate, network),
     }

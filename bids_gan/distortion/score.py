@@ -25,8 +25,10 @@ PHRASES = {
     "expected_error_mm": "the error that the network expects of the field is, in mm,",
     "expected_share": "this expected error over the size of the field is",
     "refined_field": "the field differs from what the network expects, in its deviations, by",
-    "displacement_p99_mm": "the 99th percentile of the displacement is, in mm,",
     "overlap": "the brain masks overlap by",
+    "left_mm": "another registration of the heads differs, in mm, by",
+    "left_degrees": "another registration of the heads differs, in degrees, by",
+    "registered": "a registration was believed instead of the headers (1 is yes):",
 }
 
 

@@ -109,6 +109,8 @@ def test_headers_are_kept_unless_a_registration_is_clearly_surer(sigmas, chosen,
     assert found.coregistration.dwi_to_t1w[0, 3] == chosen
     assert found.coregistration.source == ("registration" if chosen else "header")
     assert found.error_mm == pytest.approx(min(sigmas) if chosen else sigmas[0])
+    # how far the last registration is, or of that the first
+    assert found.coregistration.left_mm == pytest.approx({0.0: 3, 2.0: 1, 3.0: 1}[chosen])
     # a displacement of 6 mm towards larger indices is taken back before the second registration
     recorded, corrected = images
     assert np.allclose(corrected[:, 1:-2], recorded[:, 2:-1], atol=1e-3)
