@@ -7,10 +7,10 @@ another size and shape, mirrored or not; ``gate_fit.py`` tells the heads of the 
 those of the test. Each is corrected as ``bids-gan`` corrects. In every second run the targets are
 *good*, T2-like image and synthetic FA of the released models; in the others they are worse in one
 of :data:`BAD` ways. The T2-like image also stands in for the T1w that it is computed from, in the
-registration. A constant displacement is a move of the head, which the alignment takes up: it counts
-neither as displacement nor as error. Rows are added to the table, and a second start goes on where
-the first was stopped; ``--share 0 2`` makes every second run alone, for two processes with a table
-each.
+registration. A constant displacement is a move of the head, which the alignment takes up: it
+counts neither as displacement nor as error. Rows are added to the table, and a second start goes
+on where the first was stopped; ``--share 0 2`` makes every second run alone, for two processes
+with a table each.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def row(number: int, person: Callable, network: nn.Module) -> dict:
 
 
 def _without_constant(mm: np.ndarray, brain: np.ndarray) -> np.ndarray:
-    """Displacement in the brain, but for its mean: that is a move of the head, and does no harm."""
+    """Displacement in the brain but for its mean: a move of the head, which does no harm."""
     return mm[brain] - mm[brain].mean()
 
 

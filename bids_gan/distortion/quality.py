@@ -42,7 +42,7 @@ class GateThresholds:
         Least share of the smaller brain mask inside the other.
     """
 
-    steep_share: float = 0.005
+    steep_share: float = 0.03
     displacement_mm: float = 15.0
     overlap: float = 0.8
 
@@ -77,7 +77,6 @@ def judge(
     numbers = {
         **_field_numbers(measured, estimate),
         "overlap": coregistration.overlap,
-        "registered": float(coregistration.source == "registration"),
         "left_mm": coregistration.left_mm,
         "left_degrees": coregistration.left_degrees,
         **expected_numbers(estimate),

@@ -18,17 +18,11 @@ _NAMED = 2
 
 #: what the numbers of the score are called in a sentence
 PHRASES = {
-    "held_out_b0_gain": "a field found from FA alone changes the agreement of the b=0 image by",
-    "held_out_fa_gain": "a field found from the b=0 image alone changes the agreement of FA by",
     "held_out_correlation": "fields found from FA alone and from the b=0 image alone correlate by",
-    "displacement_spread_mm": "these fields differ (half the root mean square, in mm) by",
     "expected_error_mm": "the error that the network expects of the field is, in mm,",
     "expected_share": "this expected error over the size of the field is",
     "refined_field": "the field differs from what the network expects, in its deviations, by",
-    "overlap": "the brain masks overlap by",
-    "left_mm": "another registration of the heads differs, in mm, by",
     "left_degrees": "another registration of the heads differs, in degrees, by",
-    "registered": "a registration was believed instead of the headers (1 is yes):",
 }
 
 

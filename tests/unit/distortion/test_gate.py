@@ -68,7 +68,7 @@ def test_every_number_of_the_released_score_has_a_name_and_a_phrase():
 @pytest.mark.parametrize(
     ("broken", "word"),
     [
-        ({"jacobian_steep_share": 0.02}, "compressed"),
+        ({"jacobian_steep_share": 0.05}, "compressed"),
         ({"displacement_p99_mm": 30.0}, "percentile"),
         ({"overlap": 0.5}, "mask"),
     ],
