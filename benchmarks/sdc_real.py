@@ -35,7 +35,8 @@ def load(path: Path) -> np.ndarray:
 
 def field_row(out: Path, reference: Path, direction: str, mask: np.ndarray) -> str:
     """Errors of one blip's field."""
-    (path,) = (out / "sub-01" / "fmap").glob(f"*{direction}_desc-*_fieldmap.nii.gz")
+    fields = (out / "sub-01" / "fmap").glob(f"*{direction}_desc-*_fieldmap.nii.gz")
+    (path,) = (p for p in fields if "desc-preproc" in p.name or "desc-rejected" in p.name)
     to_mm = READOUT * VOXEL
     truth = load(reference / "blip_pair_field_hz.nii.gz")[mask] * to_mm
     error = np.abs(load(path)[mask] * to_mm - truth)
