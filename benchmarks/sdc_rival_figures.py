@@ -25,7 +25,7 @@ def draw(rows: list[dict], folder: Path) -> None:
         axes.axhline(100, color="0.6", linewidth=1)
         axes.set_xlabel(label)
     figure.axes[0].set_ylabel("error, % of the displacement")
-    figure.axes[0].set_ylim(bottom=0)
+    figure.axes[0].set_yscale("log")
     figure.axes[0].legend(fontsize=8)
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "sdc_errors.png", dpi=100, metadata={"Software": None})
