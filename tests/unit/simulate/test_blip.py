@@ -42,7 +42,7 @@ def test_true_displacement_undoes_the_distortion(person, axis):
     gains = []
     for seed in range(8):
         rng = np.random.default_rng([seed, axis])
-        run = BlipRuns([person], 1).run(axis, rng, SPACING, (12.0, 15.0))
+        run = BlipRuns([person], 1).run(axis, rng, SPACING, (6.0, 8.0))
         assert abs(run.directions[axis, 0]) == SPACING
         right, none, wrong = (agreement(run, sign * run.mm) for sign in (1, 0, -1))
         gains.append((right - none, none - wrong))
