@@ -25,6 +25,7 @@ from bids_gan.distortion.types import Guides, Measured
 from bids_gan.gan.training.augment import sample, smooth_noise
 from bids_gan.geometry import box_grid, resample
 from bids_gan.simulate.artefacts import bias_field, rician_noise
+from bids_gan.simulate.coils import gradient_warp, receive_shading
 from bids_gan.simulate.head import Head
 from bids_gan.simulate.people import (
     SimulatedPerson,
@@ -64,8 +65,6 @@ MOVE = (0.1, 2.0)
 _OFFSET = (0.2, 0.5)
 #: chance that only one of T1w and diffusion image is corrected for its gradients
 _UNCORRECTED = 0.35
-#: distance from the isocentre at which a gradient's error is measured
-_BORE_MM = 90.0
 _FIELD_BLUR = 2.0
 #: readout of one second: a field in Hz is a displacement in voxels
 _ONE_SECOND = 1.0
@@ -371,19 +370,11 @@ def _record(
     b0, fa, weight, csf = np.moveaxis(distort(stack, mm / spacing, "i", _ONE_SECOND), -1, 0)
     mask = b0_mask(b0, np.diag([spacing, spacing, spacing, 1.0])) & seen
     level = rng.uniform(*noise)
-    b0 = b0 * _shading(shape, rng)
+    b0 = b0 * receive_shading(shape, rng)
     b0 = rician_noise(b0, float(b0[mask].mean()) * level, rng)
     fa = fa / np.maximum(weight, 0.02) + rng.uniform(0, 0.25) * csf
     fa = np.abs(fa + rng.uniform(0.01, 0.06) * rng.standard_normal(shape, np.float32))
     return {"b0": b0, "b0_mask": mask, "fa": fa.clip(0, 1)}, level
-
-
-def _shading(shape, rng: np.random.Generator) -> np.ndarray:
-    """What is left of the receive coils, which see the surface of the head best."""
-    axes = np.meshgrid(*(np.linspace(-1, 1, n, dtype=np.float32) for n in shape), indexing="ij")
-    radial = sum(a**2 for a in axes) - 0.3
-    rough = smooth_noise(rng, shape, 5)[0].numpy()
-    return np.exp(rng.uniform(-0.1, 0.6) * radial + rng.uniform(0, 0.15) * rough)
 
 
 def _guides(
@@ -410,31 +401,3 @@ def _guides(
     t2 = t2 + rng.uniform(0, 0.04) * rng.standard_normal(shape, np.float32)
     guides = {"t2": t2, "synth_fa": fa.clip(0, 1), "brain": brain > rng.uniform(0.35, 0.65)}
     return guides, true_fa, {"move": float(move), "gradients_differ": differ}
-
-
-def gradient_warp(offset: Tensor, rng: np.random.Generator) -> Tensor:
-    """Displacement (mm) of images whose gradients were not corrected.
-
-    Parameters
-    ----------
-    offset : (..., 3) tensor
-        Position from the middle of the head, mm, to the right, front and top.
-    rng : Generator
-        Draws how strong it is, and where the isocentre lies.
-
-    Returns
-    -------
-    (..., 3) tensor
-
-    Notes
-    -----
-    Third-order spherical harmonics of the coils: ``x (4 z² - x² - y²)`` of the two transverse
-    ones, which are built alike, and ``z (2 z² - 3 x² - 3 y²)`` of the one along the bore.
-    """
-    isocentre = torch.as_tensor(rng.normal(0, (3, 5, 15)), dtype=torch.float32)
-    x, y, z = ((offset - isocentre) / _BORE_MM).unbind(-1)
-    across, along = rng.normal(0, 1.5, 2)
-    transverse = across * (4 * z**2 - x**2 - y**2)
-    return torch.stack(
-        [transverse * x, transverse * y, along * z * (2 * z**2 - 3 * x**2 - 3 * y**2)], dim=-1
-    )

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from bids_gan.simulate.blip import MAPS, BlipRuns, gradient_warp
+from bids_gan.simulate.blip import MAPS, BlipRuns
 from bids_gan.simulate.susceptibility import dipole_field, shimmed
 
 SPACING = 6.0
@@ -101,32 +101,6 @@ def test_step_alone_decides(person, monkeypatch):
     assert first["target"].shape != other["target"].shape or not torch.equal(
         first["target"], other["target"]
     )
-
-
-def test_gradients_warp_as_their_coils_do():
-    axis = torch.linspace(-60, 60, 7)
-    places = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1)
-
-    class Rng:
-        """Isocentre in the middle, 2 mm across and 3 mm along."""
-
-        def normal(self, _, spread, size=None):
-            return np.zeros(3) if size is None else np.array([2.0, 3.0])
-
-    warp = gradient_warp(places, Rng())
-    # the two transverse coils are built alike: a quarter turn about the bore changes nothing
-    assert torch.allclose(warp[..., 0], warp.transpose(0, 1)[..., 1])
-    # every component is harmonic, as a field without currents is
-    step = 1.0
-    for component in range(3):
-        laplacian = -6 * gradient_warp(torch.tensor([30.0, 20.0, 40.0]), Rng())[component]
-        for direction in torch.eye(3):
-            for sign in (-step, step):
-                place = torch.tensor([30.0, 20.0, 40.0]) + sign * direction
-                laplacian += gradient_warp(place, Rng())[component]
-        assert abs(float(laplacian)) < 1e-4
-    top = gradient_warp(torch.tensor([0.0, 0.0, 90.0]), Rng())
-    assert top.tolist() == pytest.approx([0, 0, 6])
 
 
 def test_field_of_view_cuts_the_brain_that_counts(person):
