@@ -230,9 +230,11 @@ _ROUTES = {
     ),
     "synth": (
         "With the synthetic FA, susceptibility distortion was estimated as a displacement along "
-        "the phase-encoding axis that makes the measured FA and b=0 image agree with the "
-        "synthetic FA and the anatomy, after rigid registration of the T1-weighted to the b=0 "
-        "image, and expressed as a field in Hz through the total readout time."
+        "the phase-encoding axis, predicted by a network that was trained on simulated runs and "
+        "refined to make the measured FA and b=0 image agree with the synthetic FA and the "
+        "anatomy, and expressed as a field in Hz through the total readout time. The T1-weighted "
+        "and the b=0 image lay as their headers said, unless a rigid registration made the "
+        "network clearly surer."
     ),
 }
 
