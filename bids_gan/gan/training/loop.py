@@ -259,9 +259,10 @@ class _Run:
 
         waiting = stream.share_waited()
         sums: dict[str, list[float]] = {}
-        with torch.no_grad(), self._autocast():
+        with torch.no_grad():
             for batch in self.validation():
-                scores = self.method.score(self.average, self._to_device(batch))
+                with self._autocast():  # of the network alone: data are made as for training
+                    scores = self.method.score(self.average, self._to_device(batch))
                 for name, value in scores.items():
                     sums.setdefault(name, []).append(value)
         scores = {name: sum(values) / len(values) for name, values in sums.items()}

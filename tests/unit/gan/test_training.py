@@ -36,6 +36,17 @@ def test_bf16_learns_too(tmp_path):
     assert float(rows[-1]["validation_l1"]) < 0.6 * float(rows[0]["validation_l1"])
 
 
+def test_validation_people_are_made_in_full_precision(tmp_path):
+    made = []
+
+    def validation():
+        made.append((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
+        return tiny.validation()
+
+    train(tiny.make_method(), tiny.batch, validation, tmp_path, tiny.settings(5, precision="bf16"))
+    assert set(made) == {torch.float32}
+
+
 def test_batches_prepared_in_another_process_are_the_same(tmp_path):
     here, there = (
         train(
