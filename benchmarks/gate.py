@@ -31,11 +31,10 @@ from sdc_learnt import append
 from torch import nn
 
 from bids_gan.diffusion.rigid import rigid_matrix
-from bids_gan.distortion.alignment import corrected_brain
-from bids_gan.distortion.coregister import Brain, coregister, mask_overlap
+from bids_gan.distortion.alignment import seen
+from bids_gan.distortion.coregister import Brain, coregister
 from bids_gan.distortion.correct import aligned_field
 from bids_gan.distortion.estimate import estimate_field
-from bids_gan.distortion.learnt import predict
 from bids_gan.distortion.quality import judge
 from bids_gan.distortion.types import Guides, Measured
 from bids_gan.models.blip import rendered
@@ -139,10 +138,8 @@ def fit(given: Case, name: str, network: nn.Module, rng: np.random.Generator):
     found = coregister(brain, anatomy)
     pose = np.r_[np.deg2rad(_far(rng, 6, 14)), _far(rng, 4, 12)]
     wrong = rigid_matrix(pose, found.centre) @ found.dwi_to_t1w
-    found = replace(found, dwi_to_t1w=wrong, overlap=mask_overlap(brain, anatomy, wrong))
-    expected = predict(measured, guides, wrong, network)
-    again = coregister(corrected_brain(measured, mask, expected), anatomy)
-    return found.beside(again), estimate_field(measured, guides, wrong, prior=expected)
+    found = seen(measured, guides, found.nearer(brain, anatomy, wrong), network)
+    return found, estimate_field(measured, guides, wrong, prior=found.expected)
 
 
 def row(number: int, person: Callable, network: nn.Module) -> dict:
@@ -169,7 +166,8 @@ def row(number: int, person: Callable, network: nn.Module) -> dict:
     return {
         "run": number, "head": head, "condition": name, "axis": axis,
         "spacing": spacing, "size_mm": size, "error_mm": error,
-        "removed": 1 - error / size, "harmful": int(error > size), "source": found.source,
+        "removed": 1 - error / size, "harmful": int(error > size),
+        "source": found.coregistration.source,
         **{k: v for k, v in quality.items() if k not in VERDICT},
         "seconds": time.process_time() - start,
     }  # fmt: skip

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_gan.distortion.coregister import Coregistration
+from bids_gan.distortion.alignment import Alignment, seen
 from bids_gan.distortion.estimate import similarity
 from bids_gan.distortion.learnt import predict
 from bids_gan.distortion.score import calibrated
@@ -50,7 +50,7 @@ class GateThresholds:
 def judge(
     measured: Measured,
     guides: Guides,
-    coregistration: Coregistration,
+    alignment: Alignment,
     estimate: FieldEstimate,
     network: nn.Module,
     thresholds: GateThresholds | None = None,
@@ -61,7 +61,7 @@ def judge(
     ----------
     measured, guides
         As given to `estimate_field`.
-    coregistration : Coregistration
+    alignment : Alignment
     estimate : FieldEstimate
         With what the network expected.
     network : module
@@ -74,13 +74,15 @@ def judge(
         ``accepted`` (bool), ``reasons`` (list of sentences, empty when accepted) and the numbers
         behind them.
     """
+    again = seen(measured, guides, alignment.coregistration, network)
+    left_degrees, left_mm = again.move_size
     numbers = {
         **_field_numbers(measured, estimate),
-        "overlap": coregistration.overlap,
-        "left_mm": coregistration.left_mm,
-        "left_degrees": coregistration.left_degrees,
+        "overlap": alignment.coregistration.overlap,
+        "left_mm": left_mm,
+        "left_degrees": left_degrees,
         **expected_numbers(estimate),
-        **held_out(measured, guides, estimate, network),
+        **held_out(measured, guides, alignment, estimate, network),
     }
     numbers["gate_score"] = calibrated().of(numbers)
     against = reasons(numbers, thresholds)
@@ -88,7 +90,11 @@ def judge(
 
 
 def held_out(
-    measured: Measured, guides: Guides, estimate: FieldEstimate, network: nn.Module
+    measured: Measured,
+    guides: Guides,
+    alignment: Alignment,
+    estimate: FieldEstimate,
+    network: nn.Module,
 ) -> dict[str, float]:
     """What a field from FA alone does to b=0, one from b=0 alone to FA, and how they differ.
 
@@ -112,8 +118,8 @@ def held_out(
         return similarity(measured, guides, pull, field)
 
     before, fields, numbers = alike(np.zeros(measured.b0.shape)), [], {}
-    for name, seen in (("b0", "fa"), ("fa", "b0")):
-        found = predict(measured, guides, pull, network, (seen,))
+    for name, source in (("b0", "fa"), ("fa", "b0")):
+        found = predict(measured, guides, alignment.start, network, (source,))
         fields.append(resample(found.mm, found.affine, *grid, antialias=False, mode="nearest"))
         after = alike(fields[-1])[name]
         numbers[f"held_out_{name}_before"] = before[name]

@@ -22,7 +22,7 @@ PHRASES = {
     "expected_error_mm": "the error that the network expects of the field is, in mm,",
     "expected_share": "this expected error over the size of the field is",
     "refined_field": "the field differs from what the network expects, in its deviations, by",
-    "left_degrees": "another registration of the heads differs, in degrees, by",
+    "left_degrees": "once aligned, the network still sees the head turned, in degrees, by",
 }
 
 
