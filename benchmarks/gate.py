@@ -3,11 +3,10 @@
     python benchmarks/gate.py LABELMAPS CACHE --out runs.tsv
 
 Every run is of a person of its own: one of eight heads that the learnt estimator never saw, of
-another size and shape, mirrored or not; ``gate_fit.py`` tells the heads of the calibration from
-those of the test. Each is corrected as ``bids-gan`` corrects. In every second run the targets are
-*good*, T2-like image and synthetic FA of the released models; in the others they are worse in one
-of :data:`BAD` ways. The T2-like image also stands in for the T1w that it is computed from, in the
-registration. A constant displacement is a move of the head, which the alignment takes up: it
+another size and shape, mirrored or not. Each is corrected as ``bids-gan`` corrects. In every
+second run the targets are *good*, T2-like image and synthetic FA of the released models; in the
+others they are worse in one of :data:`BAD` ways. The T2-like image also stands in for the T1w that
+it is computed from, in the registration. A constant displacement is a move of the head, which the alignment takes up: it
 counts neither as displacement nor as error. Rows are added to the table, and a second start goes
 on where the first was stopped; ``--share 0 2`` makes every second run alone, for two processes
 with a table each.

@@ -2,9 +2,10 @@
 
 How well the corrected images agree with their guides says nothing, because that agreement was
 optimised and rises under wrong fields too. Judged instead: how large an error the network expects
-of its own field, whether a field found from FA alone improves the b=0 image that it never saw, and
-the reverse, whether both find the same (all this in one score,
-:mod:`bids_gan.distortion.score`), and whether the field is physical.
+of its own field, whether it still sees the head turned once T1w and scan are aligned, whether a
+field found from FA alone improves the b=0 image that it never saw, and the reverse, whether both
+find the same, how the field varies (all this in one score, :mod:`bids_gan.distortion.score`), and
+whether the field is physical.
 """
 
 from __future__ import annotations
@@ -145,9 +146,9 @@ def expected_numbers(estimate: FieldEstimate) -> dict[str, float]:
     -------
     dict
         ``expected_error_mm``, root mean square in the brain of the standard deviation that it
-        predicts; ``expected_share``, that over the root mean square of the field;
-        ``refined_field``, root mean square of the field's difference from what was expected, in
-        units of the standard deviation.
+        predicts; ``expected_share``, that over the standard deviation of the field (a constant
+        may be a move of the head, and does no harm); ``refined_field``, root mean square of the
+        field's difference from what was expected, in units of the standard deviation.
     """
     inside, expected = estimate.mask, estimate.expected
     field, mean, sigma = (
@@ -156,7 +157,7 @@ def expected_numbers(estimate: FieldEstimate) -> dict[str, float]:
     error = _rms(sigma)
     return {
         "expected_error_mm": error,
-        "expected_share": error / max(_rms(field), _LEAST_MM),
+        "expected_share": error / max(float(field.std()), _LEAST_MM),
         "refined_field": _rms((field - mean) / np.maximum(sigma, _LEAST_MM)),
     }
 
@@ -175,13 +176,15 @@ def field_numbers(
 ) -> dict[str, float]:
     """Jacobian and size in the brain of a voxel shift (I, J, K) along an array axis."""
     inside = jacobian(shift, axis)[mask]
-    displacement = np.abs(shift[mask]) * voxel_sizes(affine)[axis]
+    signed = shift[mask] * voxel_sizes(affine)[axis]
+    displacement = np.abs(signed)
     return {
         "jacobian_min": float(inside.min()),
         "jacobian_steep_share": float((inside < 0.5).mean()),
         "displacement_median_mm": float(np.median(displacement)),
         "displacement_p95_mm": float(np.percentile(displacement, 95)),
         "displacement_p99_mm": float(np.percentile(displacement, 99)),
+        "displacement_deviation_mm": float(signed.std()),
     }
 
 
