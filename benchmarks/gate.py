@@ -6,10 +6,10 @@ Every run is of a person of its own: one of eight heads that the learnt estimato
 another size and shape, mirrored or not. Each is corrected as ``bids-gan`` corrects. In every
 second run the targets are *good*, T2-like image and synthetic FA of the released models; in the
 others they are worse in one of :data:`BAD` ways. The T2-like image also stands in for the T1w that
-it is computed from, in the registration. A constant displacement is a move of the head, which the alignment takes up: it
-counts neither as displacement nor as error. Rows are added to the table, and a second start goes
-on where the first was stopped; ``--share 0 2`` makes every second run alone, for two processes
-with a table each.
+it is computed from, in the registration. A constant displacement is a move of the head, which the
+alignment takes up: it counts neither as displacement nor as error. Rows are added to the table,
+and a second start goes on where the first was stopped; ``--share 0 2`` makes every second run
+alone, for two processes with a table each.
 """
 
 from __future__ import annotations

@@ -20,19 +20,10 @@ _NAMED = 2
 PHRASES = {
     "expected_share": "the error that the network expects over the variation of the field is",
     "left_degrees": "once aligned, the network still sees the head turned, in degrees, by",
-    "jacobian_min": "the narrowest that a voxel of the brain is made is, in voxels,",
-    "displacement_deviation_mm": "the field varies in the brain, in mm, by",
-    "overlap": "the share of the smaller brain mask inside the other is",
-    "expected_error_mm": "the error that the network expects of the field is, in mm,",
     "left_mm": "once aligned, the network still sees the head displaced, in mm, by",
     "refined_field": "the field differs from what the network expects, in its deviations, by",
-    "displacement_p99_mm": "the 99th percentile of the displacement is, in mm,",
     "held_out_correlation": "fields found from FA alone and from the b=0 image alone correlate by",
-    "displacement_spread_mm": "half of what these two fields differ is, in mm,",
-    "held_out_b0_gain": "a field found from FA alone changes the agreement of b=0 by",
-    "held_out_b0_after": "under it b=0 agrees with the anatomy by",
-    "held_out_fa_gain": "a field found from b=0 alone changes the agreement of FA by",
-    "held_out_fa_after": "under it FA agrees with the synthetic FA by",
+    "held_out_b0_after": "under a field found from FA alone, b=0 agrees with the anatomy by",
 }
 
 

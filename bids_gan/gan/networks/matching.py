@@ -29,8 +29,8 @@ _VARIANCE_FLOOR = 0.02
 _SHARPNESS = 8.0
 #: how sharp a peak of the correlation must be to tell of a move
 _SHARP = 0.02
-#: steps by which a move is found
-_MOVES = 2
+#: steps by which a move is found; one from some millimetres needs them
+_MOVES = 5
 
 
 class MatchingUNet(nn.Module):
