@@ -3,13 +3,14 @@
     python benchmarks/gate.py LABELMAPS CACHE --out runs.tsv
 
 Every run is of a person of its own: one of eight heads that the learnt estimator never saw, of
-another size and shape, mirrored or not. Each is corrected as ``bids-gan`` corrects. In every
-second run the targets are *good*, T2-like image and synthetic FA of the released models; in the
-others they are worse in one of :data:`BAD` ways. The T2-like image also stands in for the T1w that
-it is computed from, in the registration. A constant displacement is a move of the head, which the
-alignment takes up: it counts neither as displacement nor as error. Rows are added to the table,
-and a second start goes on where the first was stopped; ``--share 0 2`` makes every second run
-alone, for two processes with a table each.
+another size and shape, mirrored or not; ``gate_fit.py`` tells the heads of the calibration from
+those of the test. Each is corrected as ``bids-gan`` corrects. In every second run the targets are
+*good*, T2-like image and synthetic FA of the released models; in the others they are worse in one
+of :data:`BAD` ways. The T2-like image also stands in for the T1w that it is computed from, in the
+registration. A constant displacement is a move of the head, which the alignment takes up: it
+counts neither as displacement nor as error. Rows are added to the table, and a second start goes
+on where the first was stopped; ``--share 0 2`` makes every second run alone, for two processes
+with a table each.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ from sdc_learnt import append
 from torch import nn
 
 from bids_gan.diffusion.rigid import rigid_matrix
-from bids_gan.distortion.alignment import seen
-from bids_gan.distortion.coregister import Brain, coregister
+from bids_gan.distortion.alignment import corrected_brain
+from bids_gan.distortion.coregister import Brain, coregister, mask_overlap
 from bids_gan.distortion.correct import aligned_field
 from bids_gan.distortion.estimate import estimate_field
+from bids_gan.distortion.learnt import predict
 from bids_gan.distortion.quality import judge
 from bids_gan.distortion.types import Guides, Measured
 from bids_gan.models.blip import rendered
@@ -137,8 +139,10 @@ def fit(given: Case, name: str, network: nn.Module, rng: np.random.Generator):
     found = coregister(brain, anatomy)
     pose = np.r_[np.deg2rad(_far(rng, 6, 14)), _far(rng, 4, 12)]
     wrong = rigid_matrix(pose, found.centre) @ found.dwi_to_t1w
-    found = seen(measured, guides, found.nearer(brain, anatomy, wrong), network)
-    return found, estimate_field(measured, guides, wrong, prior=found.expected)
+    found = replace(found, dwi_to_t1w=wrong, overlap=mask_overlap(brain, anatomy, wrong))
+    expected = predict(measured, guides, wrong, network)
+    again = coregister(corrected_brain(measured, mask, expected), anatomy)
+    return found.beside(again), estimate_field(measured, guides, wrong, prior=expected)
 
 
 def row(number: int, person: Callable, network: nn.Module) -> dict:
@@ -165,8 +169,7 @@ def row(number: int, person: Callable, network: nn.Module) -> dict:
     return {
         "run": number, "head": head, "condition": name, "axis": axis,
         "spacing": spacing, "size_mm": size, "error_mm": error,
-        "removed": 1 - error / size, "harmful": int(error > size),
-        "source": found.coregistration.source,
+        "removed": 1 - error / size, "harmful": int(error > size), "source": found.source,
         **{k: v for k, v in quality.items() if k not in VERDICT},
         "seconds": time.process_time() - start,
     }  # fmt: skip

@@ -15,6 +15,7 @@ import nibabel as nib
 import numpy as np
 import torch
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from bids_gan.diffusion.mask import b0_mask
@@ -24,7 +25,7 @@ from bids_gan.distortion.types import Guides, Measured
 from bids_gan.gan.training.augment import sample, smooth_noise
 from bids_gan.geometry import box_grid, resample
 from bids_gan.simulate.artefacts import bias_field, rician_noise
-from bids_gan.simulate.coils import receive_shading
+from bids_gan.simulate.coils import gradient_warp, receive_shading
 from bids_gan.simulate.head import Head
 from bids_gan.simulate.people import (
     SimulatedPerson,
@@ -40,15 +41,16 @@ from bids_gan.simulate.physics import (
     relaxation,
 )
 from bids_gan.simulate.susceptibility import dipole_field, shimmed, susceptibility_table
-from bids_gan.simulate.view import KEPT, View
 
 #: what is kept of a person, in this order
 MAPS = (
     "b0", "FA", "CSF", "field", "brain", "T2-like", "synthetic FA", "brain of the T1w",
 )  # fmt: skip
-#: voxel size of what is rendered, mm
-RENDERED = 1.5
+#: voxel size of what is rendered, and of what is kept, mm
+RENDERED, KEPT = 1.5, 2.0
 _MARGIN = 20.0
+#: extent of the network's grid to the right, front and top, mm
+_EXTENT = (176.0, 224.0, 176.0)
 #: chance of each world axis to be the phase-encoding one
 _AXES = (0.15, 0.7, 0.15)
 #: peak of the displacement in the brain (99th percentile), and smoothness of a field, mm
@@ -56,11 +58,13 @@ PEAK_MM = (0.5, 15.0)
 #: noise of the b=0 image, share of its mean in the brain
 NOISE = (0.01, 0.08)
 #: standard deviation of the move of the head since the T1w, along and about each axis, mm and
-#: degrees; most heads lie still between the scans of a session, some do not
+#: degrees
 MOVE = (0.1, 2.0)
 #: mean and standard deviation of the offset that the centre frequency leaves, in units of the
 #: standard deviation of the field in the brain
 _OFFSET = (0.2, 0.5)
+#: chance that only one of T1w and diffusion image is corrected for its gradients
+_UNCORRECTED = 0.35
 _FIELD_BLUR = 2.0
 #: readout of one second: a field in Hz is a displacement in voxels
 _ONE_SECOND = 1.0
@@ -145,9 +149,6 @@ class BlipRun:
         True brain, undistorted, as far as it was recorded and the T1w's mask has it.
     directions : (3, 3) array
         World direction of each array axis, in mm a voxel.
-    misalignment : (3, I, J, K) float32 array
-        Where the guides show the content of a place, relative to it: mm along each array axis,
-        by the head's move and by the gradients.
     fa : (I, J, K) array
         True FA where the T1w has it: ``synth_fa`` of a generator that makes no mistake.
     snr : float
@@ -164,7 +165,6 @@ class BlipRun:
     mm: np.ndarray
     brain: np.ndarray
     directions: np.ndarray
-    misalignment: np.ndarray
     fa: np.ndarray
     snr: float
     move: float
@@ -173,7 +173,6 @@ class BlipRun:
     def example(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """What the network learns from; now and then without FA or b=0, or with useless guides."""
         recorded, guides, chance = dict(self.recorded), dict(self.guides), rng.random()
-        apart = self.misalignment
         if chance < 0.07:
             recorded["fa"], guides["synth_fa"] = 0 * recorded["fa"], 0 * guides["synth_fa"]
         elif chance < 0.12:
@@ -182,12 +181,8 @@ class BlipRun:
             wrong = ("synth_fa",) if chance < 0.16 else tuple(guides)
             shift = rng.integers(-4, 5, 3)
             guides |= {name: np.roll(guides[name], shift, (0, 1, 2)) for name in wrong}
-            if "brain" in wrong:
-                lengths = np.linalg.norm(self.directions, axis=0)
-                apart = apart + (shift * lengths).reshape(3, 1, 1, 1)
         channels = network_channels(**recorded, **guides, directions=self.directions)
-        truth = {"target": self.mm[None], "mask": self.brain[None], "misalignment": apart}
-        return {"input": channels, **truth}
+        return {"input": channels, "target": self.mm[None], "mask": self.brain[None]}
 
     def scene(self) -> tuple[Measured, Guides]:
         """The same as the estimators take it; the pull matrix between the two is identity."""
@@ -226,7 +221,7 @@ class BlipRuns:
         self.exchange = exchange
 
     def batch(self, step: int) -> dict[str, Tensor]:
-        """Batch of `step`: what :class:`Displacement` learns from."""
+        """Batch of `step`: ``input`` (N, 9, ...), ``target`` (mm) and ``mask`` (N, 1, ...)."""
         rng = np.random.default_rng([self.seed, step])
         axis = int(rng.choice(3, p=_AXES))
         runs = [self.run(axis, rng).example(rng) for _ in range(self.size)]
@@ -259,7 +254,7 @@ class BlipRuns:
             Range of the noise of the b=0 image, share of its mean in the brain.
         """
         person = self.people[int(rng.integers(len(self.people)))]
-        view = View.draw(person, axis, rng, spacing)
+        view = _View.draw(person, axis, rng, spacing)
         at = view.places(rng)
         b0, fa, csf, dipole, brain, found = sample(person[[0, 1, 2, 3, 4, 7]], at).numpy()
         brain = brain > 0.5
@@ -268,14 +263,10 @@ class BlipRuns:
         mm = _displacement(dipole, brain, spacing, peak_mm, rng)
         seen = view.seen(rng)
         recorded, level = _record(b0, fa, csf, mm, view.spacing, seen, noise, rng)
-        move = float(np.exp(rng.uniform(*np.log(MOVE))))
-        differ, moved = view.misplaced(at, move, rng)
-        guides, true_fa = _guides(person[[7, 5, 6, 1]], moved, view.spacing, rng)
-        return BlipRun(
-            recorded=recorded, guides=guides, mm=mm, brain=brain & (found > 0.5) & seen,
-            directions=view.directions, misalignment=view.apart(at, moved), fa=true_fa,
-            snr=1 / level, move=move, gradients_differ=differ,
-        )  # fmt: skip
+        guides, true_fa, faults = _guides(person[[7, 5, 6, 1]], at, view.spacing, rng)
+        known = {"snr": 1 / level, **faults}
+        counts = brain & (found > 0.5) & seen
+        return BlipRun(recorded, guides, mm, counts, view.directions, true_fa, **known)
 
     def _mixture(self, person: Tensor, at: Tensor, brain, rng: np.random.Generator) -> np.ndarray:
         """Fields of one or two people, brought to the box of this brain, mirrored and bent."""
@@ -312,6 +303,49 @@ def _displacement(dipole, brain, spacing: float, peak_mm, rng: np.random.Generat
     return (total + left).clip(-24, 24).astype(np.float32)
 
 
+class _View:
+    """How the network's grid lies on a person: axes, tilt and size of the head."""
+
+    def __init__(self, shape, spacing, directions, to_voxel, middle):
+        self.shape = shape
+        self.spacing = spacing
+        #: world direction of each array axis, mm a voxel; the tilt of the head is not in it
+        self.directions = directions
+        self.to_voxel = to_voxel
+        self.middle = middle
+
+    @classmethod
+    def draw(cls, person: Tensor, axis: int, rng: np.random.Generator, spacing: float) -> _View:
+        order = [axis, *(a for a in range(3) if a != axis)]
+        directions = np.eye(3)[:, order] * spacing
+        directions[:, 0] *= rng.choice([-1, 1])
+        shape = tuple(round(_EXTENT[a] / spacing) for a in order)
+        tilt = Rotation.from_euler("xyz", rng.normal(0, 6, 3), degrees=True).as_matrix()
+        scale = np.diag(np.exp(rng.normal(0, 0.03, 3)))
+        scale[0] *= rng.choice([-1, 1])
+        middle = (np.array(person.shape[1:]) - 1) / 2 + rng.normal(0, 1.5, 3)
+        return cls(shape, spacing, directions, tilt @ scale / KEPT, middle)
+
+    def places(self, rng: np.random.Generator) -> Tensor:
+        """Voxel of the person (I, J, K, 3) that each voxel of the grid shows."""
+        axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in self.shape]
+        grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+        matrix = torch.as_tensor((self.to_voxel @ self.directions).T, dtype=torch.float32)
+        at = grid @ matrix + torch.as_tensor(self.middle, dtype=torch.float32)
+        return at + rng.uniform(0, 1.5) * smooth_noise(rng, self.shape, 6, 3).movedim(0, -1)
+
+    def seen(self, rng: np.random.Generator) -> np.ndarray:
+        """Field of view; in some runs it cuts the head at the bottom or the top."""
+        seen = np.ones(self.shape, bool)
+        if rng.random() > 0.35 or not self.directions[2, 2]:
+            return seen
+        bottom, top = (55.0, 5.0) if rng.random() < 0.7 else (5.0, 25.0)
+        low, high = (int(rng.uniform(15, 15 + n) / self.spacing) for n in (bottom, top))
+        seen[:, :, :low] = False
+        seen[:, :, -high:] = False
+        return seen
+
+
 def _unit(field: np.ndarray, brain: np.ndarray) -> np.ndarray:
     """Field whose peak in the brain, the 99th percentile, is one."""
     return field / max(float(np.percentile(np.abs(field[brain]), 99)), 1e-6)
@@ -345,9 +379,18 @@ def _record(
 
 def _guides(
     maps: Tensor, at: Tensor, spacing: float, rng: np.random.Generator
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """T2-like image, synthetic FA and brain, with their own faults; true FA with them."""
+) -> tuple[dict[str, np.ndarray], np.ndarray, dict]:
+    """T2-like image, synthetic FA and brain, somewhat misplaced; true FA with them; how much."""
     shape = tuple(at.shape[:3])
+    middle = at.mean((0, 1, 2))
+    # most heads lie still between the scans of a session, some do not
+    move = np.exp(rng.uniform(*np.log(MOVE)))
+    turn = Rotation.from_euler("xyz", rng.normal(0, move, 3), degrees=True).as_matrix()
+    at = (at - middle) @ torch.as_tensor(turn.T, dtype=torch.float32) + middle
+    at = at + torch.as_tensor(rng.normal(0, move / KEPT, 3), dtype=torch.float32)
+    differ = bool(rng.random() < _UNCORRECTED)
+    if differ:
+        at = at + gradient_warp((at - middle) * KEPT, rng) / KEPT
     at = at + rng.uniform(0, 0.5 / KEPT) * smooth_noise(rng, shape, 16, 3).movedim(0, -1)
     brain, t2, fa, true_fa = sample(maps, at).numpy()
     # the generator's own mistakes of place and value
@@ -357,4 +400,4 @@ def _guides(
     t2, fa = (ndimage.gaussian_filter(image, rng.uniform(0.3, 0.6)) for image in (t2, fa))
     t2 = t2 + rng.uniform(0, 0.04) * rng.standard_normal(shape, np.float32)
     guides = {"t2": t2, "synth_fa": fa.clip(0, 1), "brain": brain > rng.uniform(0.35, 0.65)}
-    return guides, true_fa
+    return guides, true_fa, {"move": float(move), "gradients_differ": differ}
