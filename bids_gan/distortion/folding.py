@@ -29,7 +29,8 @@ def unfolded(shift: np.ndarray, axis: int) -> np.ndarray:
     Notes
     -----
     A head may fold its signal over, but one blip cannot unfold it: what is asked for is a field
-    that can be applied. Gaussian smoothing of the surroundings is repeated until none is left.
+    that can be applied. Gaussian smoothing of the surroundings is repeated until none is left, at
+    most sixty times; the no-harm gate counts what is steep after that.
     """
     for _ in range(_MOST_ROUNDS):
         steep = 1 + np.gradient(shift, axis=axis) < LEAST

@@ -60,7 +60,7 @@ def rendered_people(recipe: dict, label_maps: Path, cache: Path, group: str) -> 
 
 
 def rendered(label_map: Path, card: Card, cache: Path, number: int) -> Tensor:
-    """One person of a label map, (7, I, J, K)."""
+    """One person of a label map, (8, I, J, K)."""
 
     def build() -> np.ndarray:
         networks = load_model(find_card("anatomy")).network, load_model(card)

@@ -41,16 +41,15 @@ from bids_gan.simulate.physics import (
     relaxation,
 )
 from bids_gan.simulate.susceptibility import dipole_field, shimmed, susceptibility_table
+from bids_gan.simulate.view import KEPT, View
 
 #: what is kept of a person, in this order
 MAPS = (
     "b0", "FA", "CSF", "field", "brain", "T2-like", "synthetic FA", "brain of the T1w",
 )  # fmt: skip
-#: voxel size of what is rendered, and of what is kept, mm
-RENDERED, KEPT = 1.5, 2.0
+#: voxel size of what is rendered, mm
+RENDERED = 1.5
 _MARGIN = 20.0
-#: extent of the network's grid to the right, front and top, mm
-_EXTENT = (176.0, 224.0, 176.0)
 #: chance of each world axis to be the phase-encoding one
 _AXES = (0.15, 0.7, 0.15)
 #: peak of the displacement in the brain (99th percentile), and smoothness of a field, mm
@@ -204,7 +203,7 @@ class BlipRuns:
 
     Parameters
     ----------
-    people : sequence of (7, I, J, K) tensor
+    people : sequence of (8, I, J, K) tensor
         From :func:`render_person`.
     batch : int
         Runs a step, all encoded along one axis.
@@ -254,7 +253,7 @@ class BlipRuns:
             Range of the noise of the b=0 image, share of its mean in the brain.
         """
         person = self.people[int(rng.integers(len(self.people)))]
-        view = _View.draw(person, axis, rng, spacing)
+        view = View.draw(person, axis, rng, spacing)
         at = view.places(rng)
         b0, fa, csf, dipole, brain, found = sample(person[[0, 1, 2, 3, 4, 7]], at).numpy()
         brain = brain > 0.5
@@ -301,49 +300,6 @@ def _displacement(dipole, brain, spacing: float, peak_mm, rng: np.random.Generat
     smooth = smooth_noise(rng, shape, int(rng.integers(2, 4)))[0].numpy()
     left = size * (rng.normal(*_OFFSET) + rng.uniform(0, 0.5) * smooth)
     return (total + left).clip(-24, 24).astype(np.float32)
-
-
-class _View:
-    """How the network's grid lies on a person: axes, tilt and size of the head."""
-
-    def __init__(self, shape, spacing, directions, to_voxel, middle):
-        self.shape = shape
-        self.spacing = spacing
-        #: world direction of each array axis, mm a voxel; the tilt of the head is not in it
-        self.directions = directions
-        self.to_voxel = to_voxel
-        self.middle = middle
-
-    @classmethod
-    def draw(cls, person: Tensor, axis: int, rng: np.random.Generator, spacing: float) -> _View:
-        order = [axis, *(a for a in range(3) if a != axis)]
-        directions = np.eye(3)[:, order] * spacing
-        directions[:, 0] *= rng.choice([-1, 1])
-        shape = tuple(round(_EXTENT[a] / spacing) for a in order)
-        tilt = Rotation.from_euler("xyz", rng.normal(0, 6, 3), degrees=True).as_matrix()
-        scale = np.diag(np.exp(rng.normal(0, 0.03, 3)))
-        scale[0] *= rng.choice([-1, 1])
-        middle = (np.array(person.shape[1:]) - 1) / 2 + rng.normal(0, 1.5, 3)
-        return cls(shape, spacing, directions, tilt @ scale / KEPT, middle)
-
-    def places(self, rng: np.random.Generator) -> Tensor:
-        """Voxel of the person (I, J, K, 3) that each voxel of the grid shows."""
-        axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in self.shape]
-        grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
-        matrix = torch.as_tensor((self.to_voxel @ self.directions).T, dtype=torch.float32)
-        at = grid @ matrix + torch.as_tensor(self.middle, dtype=torch.float32)
-        return at + rng.uniform(0, 1.5) * smooth_noise(rng, self.shape, 6, 3).movedim(0, -1)
-
-    def seen(self, rng: np.random.Generator) -> np.ndarray:
-        """Field of view; in some runs it cuts the head at the bottom or the top."""
-        seen = np.ones(self.shape, bool)
-        if rng.random() > 0.35 or not self.directions[2, 2]:
-            return seen
-        bottom, top = (55.0, 5.0) if rng.random() < 0.7 else (5.0, 25.0)
-        low, high = (int(rng.uniform(15, 15 + n) / self.spacing) for n in (bottom, top))
-        seen[:, :, :low] = False
-        seen[:, :, -high:] = False
-        return seen
 
 
 def _unit(field: np.ndarray, brain: np.ndarray) -> np.ndarray:

@@ -93,7 +93,7 @@ def test_run_tells_what_a_perfect_generator_would_give_and_its_noise(person):
 
 
 def test_step_alone_decides(person, monkeypatch):
-    monkeypatch.setattr("bids_gan.simulate.blip._EXTENT", (48.0, 64.0, 48.0))
+    monkeypatch.setattr("bids_gan.simulate.view._EXTENT", (48.0, 64.0, 48.0))
     first, again = (BlipRuns([person], 2, seed=4).batch(7) for _ in range(2))
     other = BlipRuns([person], 2, seed=4).batch(8)
     assert first["input"].shape[:2] == (2, 9)

@@ -1,0 +1,58 @@
+"""How a scan shows a person: where its grid lies on the head, and how far it reaches."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from bids_gan.gan.training.augment import smooth_noise
+
+#: voxel size of a rendered person that is kept, mm
+KEPT = 2.0
+#: extent of the network's grid to the right, front and top, mm
+_EXTENT = (176.0, 224.0, 176.0)
+
+
+class View:
+    """How the network's grid lies on a person: axes, tilt and size of the head."""
+
+    def __init__(self, shape, spacing, directions, to_voxel, middle):
+        self.shape = shape
+        self.spacing = spacing
+        #: world direction of each array axis, mm a voxel; the tilt of the head is not in it
+        self.directions = directions
+        self.to_voxel = to_voxel
+        self.middle = middle
+
+    @classmethod
+    def draw(cls, person: Tensor, axis: int, rng: np.random.Generator, spacing: float) -> View:
+        order = [axis, *(a for a in range(3) if a != axis)]
+        directions = np.eye(3)[:, order] * spacing
+        directions[:, 0] *= rng.choice([-1, 1])
+        shape = tuple(round(_EXTENT[a] / spacing) for a in order)
+        tilt = Rotation.from_euler("xyz", rng.normal(0, 6, 3), degrees=True).as_matrix()
+        scale = np.diag(np.exp(rng.normal(0, 0.03, 3)))
+        scale[0] *= rng.choice([-1, 1])
+        middle = (np.array(person.shape[1:]) - 1) / 2 + rng.normal(0, 1.5, 3)
+        return cls(shape, spacing, directions, tilt @ scale / KEPT, middle)
+
+    def places(self, rng: np.random.Generator) -> Tensor:
+        """Voxel of the person (I, J, K, 3) that each voxel of the grid shows."""
+        axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in self.shape]
+        grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+        matrix = torch.as_tensor((self.to_voxel @ self.directions).T, dtype=torch.float32)
+        at = grid @ matrix + torch.as_tensor(self.middle, dtype=torch.float32)
+        return at + rng.uniform(0, 1.5) * smooth_noise(rng, self.shape, 6, 3).movedim(0, -1)
+
+    def seen(self, rng: np.random.Generator) -> np.ndarray:
+        """Field of view; in some runs it cuts the head at the bottom or the top."""
+        seen = np.ones(self.shape, bool)
+        if rng.random() > 0.35 or not self.directions[2, 2]:
+            return seen
+        bottom, top = (55.0, 5.0) if rng.random() < 0.7 else (5.0, 25.0)
+        low, high = (int(rng.uniform(15, 15 + n) / self.spacing) for n in (bottom, top))
+        seen[:, :, :low] = False
+        seen[:, :, -high:] = False
+        return seen
