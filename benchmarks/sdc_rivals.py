@@ -7,6 +7,9 @@
 The runs are those of ``sdc_learnt.py`` with an SNR of 10 to 40. Every route is given the same
 images. Those of the product begin with its alignment, whose time is not counted but where
 ``--cost`` says so. *ANTs* is SyN held to the phase-encoding axis; it begins at the headers.
+*On the T1w* is what the errors of field and alignment make together: how far from its place on the
+T1w a signal lands. There a constant displacement that is taken for a move of the head, or the
+reverse, does no harm.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -57,6 +61,18 @@ SAMPLING = {"mattes": 32, "CC": 2}
 ITERATIONS = {"mattes": (100, 70, 30), "CC": (100, 50, 10)}
 
 
+#: displacement in mm on the diffusion grid, and pull matrix from there to the T1w
+Found = tuple[np.ndarray, np.ndarray]
+Route = Callable[["Case"], Found]
+
+
+class Start(NamedTuple):
+    """Pull matrices: under which the network looks, and from which its prediction is refined."""
+
+    network: np.ndarray
+    estimate: np.ndarray
+
+
 @dataclass(frozen=True)
 class Case:
     """A run as a route sees it, and the truth for the routes that are told of it."""
@@ -72,15 +88,20 @@ class Case:
         return cls(measured, run.recorded["b0_mask"], guides, run.fa * guides.mask)
 
     @cached_property
-    def start(self) -> np.ndarray:
-        """Pull matrix from the diffusion image to the anatomy, as the product finds it."""
-        scene = (self.measured, self.mask, self.guides, self.brains[1])
-        return align_distorted(*scene, network()).coregistration.dwi_to_t1w
+    def start(self) -> Start:
+        """From the diffusion image to the anatomy, as the product finds it."""
+        found = align_distorted(self.measured, self.mask, self.guides, self.brains[1], network())
+        return Start(found.start, found.coregistration.dwi_to_t1w)
 
     @cached_property
-    def registration(self) -> np.ndarray:
+    def registration(self) -> Start:
         """The same by mutual information of the recorded image."""
-        return coregister(*self.brains).dwi_to_t1w
+        return Start(*2 * [coregister(*self.brains).dwi_to_t1w])
+
+    @property
+    def headers(self) -> Start:
+        """The same as the headers say."""
+        return Start(np.eye(4), np.eye(4))
 
     @property
     def brains(self) -> tuple[Brain, Brain]:
@@ -113,14 +134,16 @@ def placed_template(case: Case, path: Path) -> np.ndarray:
     return fa * guides.mask
 
 
-def ours(case: Case, fa: np.ndarray) -> np.ndarray:
-    """Field (mm) of the product with a guide FA."""
-    scene = (case.measured, replace(case.guides, fa=fa), case.start)
-    return estimate_field(*scene, SETTINGS, predict(*scene, network())).displacement_mm
+def ours(case: Case, fa: np.ndarray) -> Found:
+    """The product with a guide FA."""
+    scene = (case.measured, replace(case.guides, fa=fa))
+    prior = predict(*scene, case.start.network, network())
+    found = estimate_field(*scene, case.start.estimate, SETTINGS, prior)
+    return found.displacement_mm, found.dwi_to_t1w
 
 
-def syn(case: Case, image: str, guide: str, metric: str) -> np.ndarray:
-    """Field (mm) by which ANTs brings an image onto its guide along phase encoding."""
+def syn(case: Case, image: str, guide: str, metric: str) -> Found:
+    """Field by which ANTs brings an image onto its guide along phase encoding."""
     import ants
 
     measured, guides = case.measured, case.guides
@@ -138,13 +161,13 @@ def syn(case: Case, image: str, guide: str, metric: str) -> np.ndarray:
         warp = next(name for name in found["fwdtransforms"] if name.endswith("Warp.nii.gz"))
         vectors = np.asarray(nib.load(warp).dataobj)[..., 0, :]
     mm = vectors @ (direction * (-1, -1, 1))  # ITK counts left, posterior, superior
-    return resample(mm, grid, case.mask.shape, measured.affine, antialias=False)
+    return resample(mm, grid, case.mask.shape, measured.affine, antialias=False), np.eye(4)
 
 
-def rivals(template: Path) -> dict[str, Callable[[Case], np.ndarray]]:
-    """Name -> function that gives the displacement in mm."""
+def rivals(template: Path) -> dict[str, Route]:
+    """Routes by name."""
     return {
-        "no correction": lambda case: np.zeros_like(case.measured.b0),
+        "no correction": lambda case: (np.zeros_like(case.measured.b0), np.eye(4)),
         "ANTs, FA to synthetic FA": lambda case: syn(case, "fa", "fa", "mattes"),
         "ANTs, b0 to T2-like": lambda case: syn(case, "b0", "t2", "CC"),
         "bids-gan, FA of a template": lambda case: ours(case, placed_template(case, template)),
@@ -153,27 +176,27 @@ def rivals(template: Path) -> dict[str, Callable[[Case], np.ndarray]]:
     }
 
 
-def parts() -> dict[str, Callable[[Case], np.ndarray]]:
+def parts() -> dict[str, Route]:
     """The estimator, and what is left of it without a part."""
 
-    def route(images=("b0", "fa"), start: str | None = "start", looks: int = 0, **changes):
-        def run(case: Case) -> np.ndarray:
-            pull = np.eye(4) if start is None else getattr(case, start)
-            scene = (case.measured, case.guides, pull)
+    def route(images=("b0", "fa"), start: str = "start", looks: int = 0, **changes):
+        def run(case: Case) -> Found:
+            begin, scene = getattr(case, start), (case.measured, case.guides)
             weights = {f"weight_{name}": 1.0 if name in images else 0.0 for name in ("b0", "fa")}
-            prior = predict(*scene, looking(looks), images)
+            prior = predict(*scene, begin.network, looking(looks), images)
             settings = replace(SETTINGS, **weights | changes)
-            return estimate_field(*scene, settings, prior).displacement_mm
+            found = estimate_field(*scene, begin.estimate, settings, prior)
+            return found.displacement_mm, found.dwi_to_t1w
 
         return run
 
-    def learnt(case: Case) -> np.ndarray:
-        scene = (case.measured, case.guides, case.start)
-        return estimators(network(), SETTINGS)["learnt"](*scene[:2], SETTINGS, scene[2])[0]
+    def learnt(case: Case) -> Found:
+        scene = (case.measured, case.guides, SETTINGS, case.start.network)
+        return estimators(network(), SETTINGS)["learnt"](*scene)[0], case.start.estimate
 
-    def variational(case: Case) -> np.ndarray:
-        scene = (case.measured, case.guides, SETTINGS, case.start)
-        return estimators(network(), SETTINGS)["variational"](*scene)[0]
+    def variational(case: Case) -> Found:
+        scene = (case.measured, case.guides, SETTINGS, case.start.estimate)
+        return estimators(network(), SETTINGS)["variational"](*scene)[0], case.start.estimate
 
     return {
         "all parts": route(),
@@ -182,7 +205,7 @@ def parts() -> dict[str, Callable[[Case], np.ndarray]]:
         "without the learnt estimator": variational,
         "without the variational estimator": learnt,
         "the network looks once": route(looks=1),
-        "aligned by the headers": route(start=None),
+        "aligned by the headers": route(start="headers"),
         "aligned by registration": route(start="registration"),
         "without the bending penalty": route(bending=0.0),
     }
@@ -233,13 +256,29 @@ def cost_table(case: Case) -> Iterator[str]:
         yield f"| {name} | {seconds:.1f} | {memory:.0f} MiB |"
 
 
-def measured_row(run: BlipRun, mm: np.ndarray) -> dict[str, float]:
+def off_the_t1w(run: BlipRun, affine: np.ndarray, found: Found) -> float:
+    """Median distance (mm) in the brain of where signals land on the T1w from where they belong.
+
+    To first order: an error of the field misplaces a signal by as much along phase encoding.
+    """
+    mm, pull = found
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    points = nib.affines.apply_affine(affine, np.argwhere(run.brain))
+    placed = nib.affines.apply_affine(pull, points) - points
+    belongs = run.misalignment[:, run.brain].T @ axes.T
+    along = (mm - run.mm)[run.brain][:, None] * axes[:, 0]
+    return float(np.median(np.linalg.norm(placed - belongs - along, axis=1)))
+
+
+def measured_row(run: BlipRun, affine: np.ndarray, found: Found) -> dict[str, float]:
     """Errors, folds in the brain, and what is known of the run."""
+    mm, _ = found
     slope = np.gradient(mm, float(np.abs(run.directions[:, 0]).max()), axis=0)
     inside = run.guides["brain"]
     quality = np.corrcoef(run.guides["synth_fa"][inside], run.fa[inside])[0, 1]
     folds = float((1 + slope <= 0)[run.brain].sum())
     known = {"snr": run.snr, "move": run.move, "gradients_differ": int(run.gradients_differ)}
+    known |= {"on the T1w": off_the_t1w(run, affine, found)}
     return row(run, (mm, None)) | {"folds": folds, "quality": float(quality), **known}
 
 
@@ -306,15 +345,19 @@ def main() -> None:
             if name.startswith("bids-gan") or options.routes == "parts":
                 _ = case.start  # the same for each of them, and not in its time
             start = time.process_time()
-            mm = route(case)
+            found = route(case)
             seconds = time.process_time() - start
             rows.append({"run": number, "estimator": name, "seconds": seconds})
-            rows[-1] |= measured_row(run, mm)
+            rows[-1] |= measured_row(run, case.measured.affine, found)
             if options.out:
                 append(options.out, rows[-1])
-    print("\n".join([*summary(rows, ("folds", "seconds")), "", *verdicts(rows)]))
+    print("\n".join([*summary(rows, ("on the T1w", "folds", "seconds")), "", *verdicts(rows)]))
     for text, group in by_geometry(rows):
-        print("\n".join([f"\n{text}\n", *summary(group, ("folds",)), "", *verdicts(group)]))
+        print(
+            "\n".join(
+                [f"\n{text}\n", *summary(group, ("on the T1w", "folds")), "", *verdicts(group)]
+            )
+        )
     if options.figures:
         from sdc_rival_figures import draw
 

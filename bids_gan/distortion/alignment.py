@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
+from scipy.spatial.transform import Rotation
 
-from bids_gan.distortion.coregister import Brain, Coregistration, coregister
+from bids_gan.distortion.coregister import Brain, Coregistration, coregister, moved
 from bids_gan.distortion.estimate import estimate_field
 from bids_gan.distortion.learnt import predict
 from bids_gan.distortion.types import EstimatorSettings, FieldPrior, Guides, Level, Measured
-from bids_gan.distortion.unwarp import correct_series
 from bids_gan.geometry import pe_axis_sign, resample, voxel_sizes
 
 if TYPE_CHECKING:
@@ -34,19 +34,40 @@ _POSE_ONLY = EstimatorSettings(
 
 @dataclass(frozen=True)
 class Alignment:
-    """An alignment, and the field that the learnt estimator expects under it.
+    """An alignment, and what the learnt estimator expects.
 
     Attributes
     ----------
     coregistration : Coregistration
+    start : (4, 4) array
+        Pull matrix under which the estimator looked. How far a head has moved since tells it what
+        to believe of a constant displacement, so it looks once, from where heads lie as a rule.
     expected : FieldPrior
-    error_mm : float
-        Root mean square in the brain of the standard deviation that it predicts.
+        On a grid of its own.
+    inside : (I, J, K) bool array
+        Brain of the T1w on that grid.
     """
 
     coregistration: Coregistration
+    start: np.ndarray
     expected: FieldPrior
-    error_mm: float
+    inside: np.ndarray
+
+    @property
+    def move(self) -> np.ndarray:
+        """Move of the head since `start`, see :func:`head_move`."""
+        return head_move(self.expected, self.inside)
+
+    @property
+    def move_size(self) -> tuple[float, float]:
+        """That move as a rotation in degrees, and as one of the brain's centre in mm."""
+        points = nib.affines.apply_affine(self.expected.affine, np.argwhere(self.inside))
+        return moved(self.move, points.mean(axis=0))
+
+    @property
+    def error_mm(self) -> float:
+        """Root mean square in the brain of the predicted standard deviation."""
+        return float(np.sqrt(np.mean(self.expected.sigma_mm[self.inside] ** 2)))
 
 
 def align_distorted(
@@ -71,27 +92,70 @@ def align_distorted(
 
     Notes
     -----
-    Three are compared: the headers, a registration of the recorded image, and one of the image
-    that is corrected by the field expected so far. The scans of a session share the scanner's
-    coordinates, so the headers are kept unless a registration makes the network clearly surer.
-    How far the chosen one is from the last registration (or that from the first) is noted
-    in it: where a head moved, or nothing fits, they differ.
+    Two starts are compared, each mended by the move of the head that the network sees: the
+    headers, and a registration of the recorded image. The scans of a session share the scanner's
+    coordinates, so the headers are preferred unless the registration makes the network clearly
+    surer; and its translation along the phase encoding is not believed, which may be displacement.
     """
+    brain = Brain(measured.b0, b0_mask, measured.affine)
 
-    def under(coregistration: Coregistration) -> Alignment:
-        scene = (measured, guides, coregistration.dwi_to_t1w)
-        expected = predict(*scene, network)
-        return Alignment(coregistration, expected, _expected_error(expected, *scene[1:]))
+    def mended(start: Coregistration) -> Alignment:
+        found = seen(measured, guides, start, network)
+        nearer = start.nearer(brain, anatomy, found.start @ found.move)
+        return replace(found, coregistration=nearer)
 
-    first = coregister(Brain(measured.b0, b0_mask, measured.affine), anatomy)
-    found = [under(first)]
-    if first.start == "header" and first.source == "registration":
-        found.append(under(first.by_headers()))
-    best = _surest(found)
-    again = coregister(corrected_brain(measured, b0_mask, best.expected), anatomy)
-    best = _surest([*found, under(again)])
-    other = first if best.coregistration is again else again
-    return replace(best, coregistration=best.coregistration.beside(other))
+    found = coregister(brain, anatomy)
+    starts = [found]
+    if found.start == "header" and found.source == "registration":
+        axis, _ = pe_axis_sign(measured.pe_direction)
+        direction = measured.affine[:3, axis] / voxel_sizes(measured.affine)[axis]
+        starts = [found.without_shift(direction), found.by_headers()]
+    return _surest([mended(start) for start in starts])
+
+
+def seen(
+    measured: Measured, guides: Guides, coregistration: Coregistration, network: nn.Module
+) -> Alignment:
+    """What the network expects under an alignment, which is left as it is.
+
+    Parameters
+    ----------
+    measured : Measured
+    guides : Guides
+    coregistration : Coregistration
+    network : module
+    """
+    pull = coregistration.dwi_to_t1w
+    expected = predict(measured, guides, pull, network)
+    mask = (guides.mask > 0).astype(np.float32)
+    grid = expected.mm.shape, expected.affine
+    inside = resample(mask, guides.affine, *grid, target_to_source=pull) > 0.5
+    return Alignment(coregistration, pull, expected, inside)
+
+
+def head_move(expected: FieldPrior, inside: np.ndarray) -> np.ndarray:
+    """Rigid part of an expected misalignment.
+
+    Parameters
+    ----------
+    expected : FieldPrior
+        With its misalignment.
+    inside : (I, J, K) bool array
+        Where it counts, on the grid of `expected`.
+
+    Returns
+    -------
+    (4, 4) array
+        Matrix that follows a pull matrix of before, ``pull @ matrix`` is without the move.
+    """
+    here = nib.affines.apply_affine(expected.affine, np.argwhere(inside))
+    there = here + expected.apart[inside]
+    middles = here.mean(axis=0), there.mean(axis=0)
+    turn, _ = Rotation.align_vectors(there - middles[1], here - middles[0])
+    matrix = np.eye(4)
+    matrix[:3, :3] = turn.as_matrix()
+    matrix[:3, 3] = middles[1] - matrix[:3, :3] @ middles[0]
+    return matrix
 
 
 def align_undistorted(
@@ -129,36 +193,3 @@ def _surest(found: list[Alignment]) -> Alignment:
         return share * one.error_mm
 
     return min(found, key=error)
-
-
-def _expected_error(expected: FieldPrior, guides: Guides, dwi_to_t1w: np.ndarray) -> float:
-    inside = resample(
-        (guides.mask > 0).astype(np.float32), guides.affine, expected.mm.shape, expected.affine,
-        target_to_source=dwi_to_t1w,
-    )  # fmt: skip
-    return float(np.sqrt(np.mean(expected.sigma_mm[inside > 0.5] ** 2)))
-
-
-def corrected_brain(measured: Measured, b0_mask: np.ndarray, field: FieldPrior) -> Brain:
-    """b=0 image and its mask, corrected by an expected field.
-
-    Parameters
-    ----------
-    measured : Measured
-    b0_mask : (I, J, K) bool array
-    field : FieldPrior
-    """
-    axis, _ = pe_axis_sign(measured.pe_direction)
-    mm = resample(
-        field.mm, field.affine, b0_mask.shape, measured.affine, antialias=False, mode="nearest"
-    )
-    # a readout of one second: a field in Hz is a displacement in voxels
-    voxels = mm / voxel_sizes(measured.affine)[axis]
-    towards_larger = measured.pe_direction[0]
-
-    def corrected(image, **how):
-        image = nib.Nifti1Image(np.asarray(image, np.float32), measured.affine)
-        return np.asarray(correct_series(image, voxels, towards_larger, 1.0, **how).dataobj)
-
-    mask = corrected(b0_mask, modulate=False) > 0.5
-    return Brain(corrected(measured.b0), mask, measured.affine)

@@ -45,8 +45,6 @@ class Coregistration:
         Share of the smaller brain mask inside the other before and after.
     centre : (3,) array
         Centre of the T1w brain mask in T1w world.
-    left_mm, left_degrees : float
-        Move by which another registration differs, see :meth:`beside`.
     """
 
     dwi_to_t1w: np.ndarray
@@ -57,13 +55,31 @@ class Coregistration:
     header_overlap: float
     overlap: float
     centre: np.ndarray
-    left_mm: float = 0.0
-    left_degrees: float = 0.0
 
-    def beside(self, other: Coregistration) -> Coregistration:
-        """The same, with how far another one is from it."""
-        degrees, mm = moved(other.dwi_to_t1w @ np.linalg.inv(self.dwi_to_t1w), self.centre)
-        return replace(self, left_mm=mm, left_degrees=degrees)
+    def nearer(self, dwi: Brain, t1w: Brain, dwi_to_t1w: np.ndarray) -> Coregistration:
+        """The same with a better pull matrix."""
+        degrees, mm = moved(dwi_to_t1w, dwi.centre)
+        return replace(
+            self,
+            dwi_to_t1w=dwi_to_t1w,
+            moved_mm=mm,
+            moved_degrees=degrees,
+            overlap=mask_overlap(dwi, t1w, dwi_to_t1w),
+        )
+
+    def without_shift(self, direction: np.ndarray) -> Coregistration:
+        """The same without the translation along a direction, relative to the headers.
+
+        Parameters
+        ----------
+        direction : (3,) array
+            Unit vector: that of the phase encoding, along which a constant displacement looks like
+            a move.
+        """
+        shift = nib.affines.apply_affine(self.dwi_to_t1w, self.centre) - self.centre
+        matrix = self.dwi_to_t1w.copy()
+        matrix[:3, 3] -= (shift @ direction) * direction
+        return replace(self, dwi_to_t1w=matrix)
 
     def by_headers(self) -> Coregistration:
         """What the headers say, in the place of what the registration found."""

@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 
 from bids_gan.diffusion.mask import b0_mask
-from bids_gan.distortion.alignment import align_distorted, align_undistorted
+from bids_gan.distortion.alignment import Alignment, align_distorted, align_undistorted
 from bids_gan.distortion.coregister import Brain, Coregistration
 from bids_gan.distortion.estimate import estimate_field, similarity
 from bids_gan.distortion.guides import correct_bias, t2_like
@@ -176,7 +176,7 @@ def estimate_correction(
     scene = (measured, guides, found, estimate, network)
     return Correction(
         estimate=estimate,
-        coregistration=found,
+        coregistration=found.coregistration,
         quality=judge(*scene, settings.gate),
         synth_fa_dwi=resample(
             np.asarray(images.synth_fa.dataobj, np.float32),
@@ -195,7 +195,7 @@ def aligned_field(
     anatomy: Brain,
     network: nn.Module,
     settings: EstimatorSettings | None = None,
-) -> tuple[Coregistration, FieldEstimate]:
+) -> tuple[Alignment, FieldEstimate]:
     """Alignment and field of a distorted image.
 
     Parameters
@@ -206,12 +206,12 @@ def aligned_field(
 
     Returns
     -------
-    Coregistration, FieldEstimate
+    Alignment, FieldEstimate
     """
     found = align_distorted(measured, b0_mask, guides, anatomy, network)
     pull = found.coregistration.dwi_to_t1w
     estimate = estimate_field(measured, guides, pull, settings, found.expected)
-    return found.coregistration, estimate
+    return found, estimate
 
 
 def align(images: RunImages) -> np.ndarray:

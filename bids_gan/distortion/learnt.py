@@ -50,7 +50,7 @@ def predict(
     images: Collection[str] = IMAGES,
     precision: str = "auto",
 ) -> FieldPrior:
-    """Displacement that the network expects, and its standard deviation.
+    """Displacement that the network expects, its standard deviation, and misalignment.
 
     Parameters
     ----------
@@ -88,12 +88,13 @@ def predict(
         directions=grid.affine[:3, :3],
     )
     raw = run_network(network, volume, precision)
-    mean, log_variance = (part[0, 0].numpy() for part in displacement_heads(raw[None]))
+    mean, log_variance, apart = (part[0].numpy() for part in displacement_heads(raw[None]))
     _, sign = pe_axis_sign(measured.pe_direction)
     return FieldPrior(
-        mm=sign * mean,
-        sigma_mm=np.exp(log_variance / 2),
+        mm=sign * mean[0],
+        sigma_mm=np.exp(log_variance[0] / 2),
         affine=grid.affine,
+        apart=np.moveaxis(apart, 0, -1) @ (grid.affine[:3, :3] / SPACING).T,
     )
 
 

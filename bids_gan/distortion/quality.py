@@ -2,9 +2,10 @@
 
 How well the corrected images agree with their guides says nothing, because that agreement was
 optimised and rises under wrong fields too. Judged instead: how large an error the network expects
-of its own field, whether a field found from FA alone improves the b=0 image that it never saw, and
-the reverse, whether both find the same (all this in one score,
-:mod:`bids_gan.distortion.score`), and whether the field is physical.
+of its own field, whether it still sees the head turned once T1w and scan are aligned, whether a
+field found from FA alone improves the b=0 image that it never saw, and the reverse, whether both
+find the same, how the field varies (all this in one score, :mod:`bids_gan.distortion.score`), and
+whether the field is physical.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_gan.distortion.coregister import Coregistration
+from bids_gan.distortion.alignment import Alignment, seen
 from bids_gan.distortion.estimate import similarity
 from bids_gan.distortion.learnt import predict
 from bids_gan.distortion.score import calibrated
@@ -50,7 +51,7 @@ class GateThresholds:
 def judge(
     measured: Measured,
     guides: Guides,
-    coregistration: Coregistration,
+    alignment: Alignment,
     estimate: FieldEstimate,
     network: nn.Module,
     thresholds: GateThresholds | None = None,
@@ -61,7 +62,7 @@ def judge(
     ----------
     measured, guides
         As given to `estimate_field`.
-    coregistration : Coregistration
+    alignment : Alignment
     estimate : FieldEstimate
         With what the network expected.
     network : module
@@ -74,13 +75,15 @@ def judge(
         ``accepted`` (bool), ``reasons`` (list of sentences, empty when accepted) and the numbers
         behind them.
     """
+    again = seen(measured, guides, alignment.coregistration, network)
+    left_degrees, left_mm = again.move_size
     numbers = {
         **_field_numbers(measured, estimate),
-        "overlap": coregistration.overlap,
-        "left_mm": coregistration.left_mm,
-        "left_degrees": coregistration.left_degrees,
+        "overlap": alignment.coregistration.overlap,
+        "left_mm": left_mm,
+        "left_degrees": left_degrees,
         **expected_numbers(estimate),
-        **held_out(measured, guides, estimate, network),
+        **held_out(measured, guides, alignment, estimate, network),
     }
     numbers["gate_score"] = calibrated().of(numbers)
     against = reasons(numbers, thresholds)
@@ -88,7 +91,11 @@ def judge(
 
 
 def held_out(
-    measured: Measured, guides: Guides, estimate: FieldEstimate, network: nn.Module
+    measured: Measured,
+    guides: Guides,
+    alignment: Alignment,
+    estimate: FieldEstimate,
+    network: nn.Module,
 ) -> dict[str, float]:
     """What a field from FA alone does to b=0, one from b=0 alone to FA, and how they differ.
 
@@ -112,8 +119,8 @@ def held_out(
         return similarity(measured, guides, pull, field)
 
     before, fields, numbers = alike(np.zeros(measured.b0.shape)), [], {}
-    for name, seen in (("b0", "fa"), ("fa", "b0")):
-        found = predict(measured, guides, pull, network, (seen,))
+    for name, source in (("b0", "fa"), ("fa", "b0")):
+        found = predict(measured, guides, alignment.start, network, (source,))
         fields.append(resample(found.mm, found.affine, *grid, antialias=False, mode="nearest"))
         after = alike(fields[-1])[name]
         numbers[f"held_out_{name}_before"] = before[name]
@@ -139,9 +146,9 @@ def expected_numbers(estimate: FieldEstimate) -> dict[str, float]:
     -------
     dict
         ``expected_error_mm``, root mean square in the brain of the standard deviation that it
-        predicts; ``expected_share``, that over the root mean square of the field;
-        ``refined_field``, root mean square of the field's difference from what was expected, in
-        units of the standard deviation.
+        predicts; ``expected_share``, that over the standard deviation of the field (a constant
+        may be a move of the head, and does no harm); ``refined_field``, root mean square of the
+        field's difference from what was expected, in units of the standard deviation.
     """
     inside, expected = estimate.mask, estimate.expected
     field, mean, sigma = (
@@ -150,7 +157,7 @@ def expected_numbers(estimate: FieldEstimate) -> dict[str, float]:
     error = _rms(sigma)
     return {
         "expected_error_mm": error,
-        "expected_share": error / max(_rms(field), _LEAST_MM),
+        "expected_share": error / max(float(field.std()), _LEAST_MM),
         "refined_field": _rms((field - mean) / np.maximum(sigma, _LEAST_MM)),
     }
 
@@ -169,13 +176,15 @@ def field_numbers(
 ) -> dict[str, float]:
     """Jacobian and size in the brain of a voxel shift (I, J, K) along an array axis."""
     inside = jacobian(shift, axis)[mask]
-    displacement = np.abs(shift[mask]) * voxel_sizes(affine)[axis]
+    signed = shift[mask] * voxel_sizes(affine)[axis]
+    displacement = np.abs(signed)
     return {
         "jacobian_min": float(inside.min()),
         "jacobian_steep_share": float((inside < 0.5).mean()),
         "displacement_median_mm": float(np.median(displacement)),
         "displacement_p95_mm": float(np.percentile(displacement, 95)),
         "displacement_p99_mm": float(np.percentile(displacement, 99)),
+        "displacement_deviation_mm": float(signed.std()),
     }
 
 

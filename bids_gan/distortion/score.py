@@ -18,11 +18,12 @@ _NAMED = 2
 
 #: what the numbers of the score are called in a sentence
 PHRASES = {
-    "held_out_correlation": "fields found from FA alone and from the b=0 image alone correlate by",
-    "expected_error_mm": "the error that the network expects of the field is, in mm,",
-    "expected_share": "this expected error over the size of the field is",
+    "expected_share": "the error that the network expects over the variation of the field is",
+    "left_degrees": "once aligned, the network still sees the head turned, in degrees, by",
+    "left_mm": "once aligned, the network still sees the head displaced, in mm, by",
     "refined_field": "the field differs from what the network expects, in its deviations, by",
-    "left_degrees": "another registration of the heads differs, in degrees, by",
+    "held_out_correlation": "fields found from FA alone and from the b=0 image alone correlate by",
+    "held_out_b0_after": "under a field found from FA alone, b=0 agrees with the anatomy by",
 }
 
 

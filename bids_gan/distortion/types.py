@@ -107,11 +107,14 @@ class FieldPrior:
         indices, and its standard deviation.
     affine : (4, 4) array
         Voxel to diffusion world (mm), any orientation.
+    apart : (I, J, K, 3) array or None
+        Misalignment: where the guides show the content of a place, relative to it, in world mm.
     """
 
     mm: np.ndarray
     sigma_mm: np.ndarray
     affine: np.ndarray
+    apart: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

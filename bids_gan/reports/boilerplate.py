@@ -232,9 +232,10 @@ _ROUTES = {
         "With the synthetic FA, susceptibility distortion was estimated as a displacement along "
         "the phase-encoding axis, predicted by a network that was trained on simulated runs and "
         "refined to make the measured FA and b=0 image agree with the synthetic FA and the "
-        "anatomy, and expressed as a field in Hz through the total readout time. The T1-weighted "
-        "and the b=0 image lay as their headers said, unless a rigid registration made the "
-        "network clearly surer."
+        "anatomy, and expressed as a field in Hz through the total readout time. The network also "
+        "told a rigid move between the T1-weighted and the b=0 image from the axes that "
+        "distortion does not act along, beginning with their headers unless a rigid registration "
+        "made it clearly surer."
     ),
 }
 

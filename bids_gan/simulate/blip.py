@@ -15,7 +15,6 @@ import nibabel as nib
 import numpy as np
 import torch
 from scipy import ndimage
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from bids_gan.diffusion.mask import b0_mask
@@ -25,7 +24,8 @@ from bids_gan.distortion.types import Guides, Measured
 from bids_gan.gan.training.augment import sample, smooth_noise
 from bids_gan.geometry import box_grid, resample
 from bids_gan.simulate.artefacts import bias_field, rician_noise
-from bids_gan.simulate.coils import gradient_warp, receive_shading
+from bids_gan.simulate.coils import receive_shading
+from bids_gan.simulate.failures import encoded_along, spoilt
 from bids_gan.simulate.head import Head
 from bids_gan.simulate.people import (
     SimulatedPerson,
@@ -57,14 +57,14 @@ PEAK_MM = (0.5, 15.0)
 #: noise of the b=0 image, share of its mean in the brain
 NOISE = (0.01, 0.08)
 #: standard deviation of the move of the head since the T1w, along and about each axis, mm and
-#: degrees
+#: degrees; most heads lie still between the scans of a session, some do not
 MOVE = (0.1, 2.0)
 #: mean and standard deviation of the offset that the centre frequency leaves, in units of the
 #: standard deviation of the field in the brain
 _OFFSET = (0.2, 0.5)
-#: chance that only one of T1w and diffusion image is corrected for its gradients
-_UNCORRECTED = 0.35
 _FIELD_BLUR = 2.0
+#: chance that the sidecar tells another axis
+_WRONG_AXIS = 0.03
 #: readout of one second: a field in Hz is a displacement in voxels
 _ONE_SECOND = 1.0
 
@@ -148,6 +148,9 @@ class BlipRun:
         True brain, undistorted, as far as it was recorded and the T1w's mask has it.
     directions : (3, 3) array
         World direction of each array axis, in mm a voxel.
+    misalignment : (3, I, J, K) float32 array
+        Where the guides show the content of a place, relative to it: mm along each array axis,
+        by the head's move and by the gradients.
     fa : (I, J, K) array
         True FA where the T1w has it: ``synth_fa`` of a generator that makes no mistake.
     snr : float
@@ -164,24 +167,22 @@ class BlipRun:
     mm: np.ndarray
     brain: np.ndarray
     directions: np.ndarray
+    misalignment: np.ndarray
     fa: np.ndarray
     snr: float
     move: float
     gradients_differ: bool
 
-    def example(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """What the network learns from; now and then without FA or b=0, or with useless guides."""
-        recorded, guides, chance = dict(self.recorded), dict(self.guides), rng.random()
-        if chance < 0.07:
-            recorded["fa"], guides["synth_fa"] = 0 * recorded["fa"], 0 * guides["synth_fa"]
-        elif chance < 0.12:
-            recorded["b0"], guides["t2"] = 0 * recorded["b0"], 0 * guides["t2"]
-        elif chance < 0.18:
-            wrong = ("synth_fa",) if chance < 0.16 else tuple(guides)
-            shift = rng.integers(-4, 5, 3)
-            guides |= {name: np.roll(guides[name], shift, (0, 1, 2)) for name in wrong}
-        channels = network_channels(**recorded, **guides, directions=self.directions)
-        return {"input": channels, "target": self.mm[None], "mask": self.brain[None]}
+    @property
+    def lengths(self) -> np.ndarray:
+        """Voxel size (3,) in mm."""
+        return np.linalg.norm(self.directions, axis=0)
+
+    def example(self) -> dict[str, np.ndarray]:
+        """What the network learns from."""
+        channels = network_channels(**self.recorded, **self.guides, directions=self.directions)
+        truth = {"target": self.mm[None], "mask": self.brain[None]}
+        return {"input": channels, "misalignment": self.misalignment, **truth}
 
     def scene(self) -> tuple[Measured, Guides]:
         """The same as the estimators take it; the pull matrix between the two is identity."""
@@ -220,13 +221,21 @@ class BlipRuns:
         self.exchange = exchange
 
     def batch(self, step: int) -> dict[str, Tensor]:
-        """Batch of `step`: ``input`` (N, 9, ...), ``target`` (mm) and ``mask`` (N, 1, ...)."""
+        """Batch of `step`: what :class:`Displacement` learns from."""
         rng = np.random.default_rng([self.seed, step])
         axis = int(rng.choice(3, p=_AXES))
-        runs = [self.run(axis, rng).example(rng) for _ in range(self.size)]
+
+        def drawn():
+            return self.run(axis, rng)
+
+        runs = [spoilt(drawn(), rng, drawn) for _ in range(self.size)]
+        if rng.random() < _WRONG_AXIS:
+            wrong = int(rng.integers(1, 3))
+            runs = [encoded_along(run, wrong) for run in runs]
+        examples = [run.example() for run in runs]
         return {
-            key: torch.as_tensor(np.stack([run[key] for run in runs]), dtype=torch.float32)
-            for key in runs[0]
+            key: torch.as_tensor(np.stack([one[key] for one in examples]), dtype=torch.float32)
+            for key in examples[0]
         }
 
     def run(
@@ -262,10 +271,14 @@ class BlipRuns:
         mm = _displacement(dipole, brain, spacing, peak_mm, rng)
         seen = view.seen(rng)
         recorded, level = _record(b0, fa, csf, mm, view.spacing, seen, noise, rng)
-        guides, true_fa, faults = _guides(person[[7, 5, 6, 1]], at, view.spacing, rng)
-        known = {"snr": 1 / level, **faults}
-        counts = brain & (found > 0.5) & seen
-        return BlipRun(recorded, guides, mm, counts, view.directions, true_fa, **known)
+        move = float(np.exp(rng.uniform(*np.log(MOVE))))
+        differ, moved = view.misplaced(at, move, rng)
+        guides, true_fa = _guides(person[[7, 5, 6, 1]], moved, view.spacing, rng)
+        return BlipRun(
+            recorded=recorded, guides=guides, mm=mm, brain=brain & (found > 0.5) & seen,
+            directions=view.directions, misalignment=view.apart(at, moved), fa=true_fa,
+            snr=1 / level, move=move, gradients_differ=differ,
+        )  # fmt: skip
 
     def _mixture(self, person: Tensor, at: Tensor, brain, rng: np.random.Generator) -> np.ndarray:
         """Fields of one or two people, brought to the box of this brain, mirrored and bent."""
@@ -335,18 +348,9 @@ def _record(
 
 def _guides(
     maps: Tensor, at: Tensor, spacing: float, rng: np.random.Generator
-) -> tuple[dict[str, np.ndarray], np.ndarray, dict]:
-    """T2-like image, synthetic FA and brain, somewhat misplaced; true FA with them; how much."""
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """T2-like image, synthetic FA and brain, with their own faults; true FA with them."""
     shape = tuple(at.shape[:3])
-    middle = at.mean((0, 1, 2))
-    # most heads lie still between the scans of a session, some do not
-    move = np.exp(rng.uniform(*np.log(MOVE)))
-    turn = Rotation.from_euler("xyz", rng.normal(0, move, 3), degrees=True).as_matrix()
-    at = (at - middle) @ torch.as_tensor(turn.T, dtype=torch.float32) + middle
-    at = at + torch.as_tensor(rng.normal(0, move / KEPT, 3), dtype=torch.float32)
-    differ = bool(rng.random() < _UNCORRECTED)
-    if differ:
-        at = at + gradient_warp((at - middle) * KEPT, rng) / KEPT
     at = at + rng.uniform(0, 0.5 / KEPT) * smooth_noise(rng, shape, 16, 3).movedim(0, -1)
     brain, t2, fa, true_fa = sample(maps, at).numpy()
     # the generator's own mistakes of place and value
@@ -356,4 +360,4 @@ def _guides(
     t2, fa = (ndimage.gaussian_filter(image, rng.uniform(0.3, 0.6)) for image in (t2, fa))
     t2 = t2 + rng.uniform(0, 0.04) * rng.standard_normal(shape, np.float32)
     guides = {"t2": t2, "synth_fa": fa.clip(0, 1), "brain": brain > rng.uniform(0.35, 0.65)}
-    return guides, true_fa, {"move": float(move), "gradients_differ": differ}
+    return guides, true_fa

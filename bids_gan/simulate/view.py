@@ -1,4 +1,4 @@
-"""How a scan shows a person: where its grid lies on the head, and how far it reaches."""
+"""How a scan shows a person: where its grid lies, how the head moved, what gradients warp."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from bids_gan.gan.training.augment import smooth_noise
+from bids_gan.simulate.coils import gradient_warp
 
 #: voxel size of a rendered person that is kept, mm
 KEPT = 2.0
 #: extent of the network's grid to the right, front and top, mm
 _EXTENT = (176.0, 224.0, 176.0)
+#: chance that only one of T1w and diffusion image is corrected for its gradients
+_UNCORRECTED = 0.35
 
 
 class View:
@@ -45,6 +48,24 @@ class View:
         matrix = torch.as_tensor((self.to_voxel @ self.directions).T, dtype=torch.float32)
         at = grid @ matrix + torch.as_tensor(self.middle, dtype=torch.float32)
         return at + rng.uniform(0, 1.5) * smooth_noise(rng, self.shape, 6, 3).movedim(0, -1)
+
+    @staticmethod
+    def misplaced(at: Tensor, move: float, rng: np.random.Generator) -> tuple[bool, Tensor]:
+        """Whether gradients differ; places once the head has moved, and seen through both."""
+        middle = at.mean((0, 1, 2))
+        turn = Rotation.from_euler("xyz", rng.normal(0, move, 3), degrees=True).as_matrix()
+        at = (at - middle) @ torch.as_tensor(turn.T, dtype=torch.float32) + middle
+        at = at + torch.as_tensor(rng.normal(0, move / KEPT, 3), dtype=torch.float32)
+        differ = bool(rng.random() < _UNCORRECTED)
+        if differ:
+            at = at + gradient_warp((at - middle) * KEPT, rng) / KEPT
+        return differ, at
+
+    def apart(self, at: Tensor, moved: Tensor) -> np.ndarray:
+        """Where other places show what belongs to these, (3, I, J, K), mm along array axes."""
+        to_grid = np.linalg.inv(self.to_voxel @ self.directions).T * self.spacing
+        mm = (at - moved) @ torch.as_tensor(to_grid, dtype=torch.float32)
+        return mm.movedim(-1, 0).numpy()
 
     def seen(self, rng: np.random.Generator) -> np.ndarray:
         """Field of view; in some runs it cuts the head at the bottom or the top."""

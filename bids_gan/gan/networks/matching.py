@@ -1,4 +1,8 @@
-"""U-Net that is told how well two images agree under shifts, and looks again."""
+"""U-Net that is told how well two images agree under shifts, and looks again.
+
+Images of a distorted scan are compared with others that lie in place, but for a move of the head
+or the warp of a scanner's gradients: their *misalignment*, which goes all ways, but smoothly.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from torch import Tensor, nn
 
 from bids_gan.gan.losses.precision import full_precision
 from bids_gan.gan.networks.layers import crop_to, pad_to_multiple
+from bids_gan.gan.networks.low_order import low_order, rigid_across
 from bids_gan.gan.networks.unet import (
     ConvBlock,
     contracting_path,
@@ -22,6 +27,10 @@ from bids_gan.gan.networks.unet import (
 _VARIANCE_FLOOR = 0.02
 #: how much the best shift outweighs others in the expected one
 _SHARPNESS = 8.0
+#: how sharp a peak of the correlation must be to tell of a move
+_SHARP = 0.02
+#: steps by which a move is found; one from some millimetres needs them
+_MOVES = 5
 
 
 class MatchingUNet(nn.Module):
@@ -31,7 +40,8 @@ class MatchingUNet(nn.Module):
     ----------
     in_channels, out_channels : int
         The first output is the displacement along the first axis, in mm: where the content of a
-        place was recorded.
+        place was recorded. The last three are the misalignment, in mm along each axis: where the
+        images in place show the content of a place.
     widths : sequence of int
         Channels at each level of the trunk.
     pairs : sequence of (int, int)
@@ -44,8 +54,10 @@ class MatchingUNet(nn.Module):
     reach : int
         Largest shift to either side, voxels.
     passes : int
-        How often it looks. What was found before is undone in the displaced images, and the next
-        pass adds to it. In training the number is drawn, and only the last pass is learnt from.
+        How often it looks. What was found before is undone in both kinds of images, the
+        misalignment as far as it is of low order, and the next pass adds to it. Before each, the
+        move that correlations along the other two axes tell is undone too. In training the
+        number is drawn, and only the last pass is learnt from.
     spacing : float
         Voxel size in mm.
 
@@ -54,7 +66,9 @@ class MatchingUNet(nn.Module):
     A U-Net needs many examples to find out that displacement is where images correlate. Here
     this is computed (:func:`shifted_correlation`), and what is to be learnt is whom to believe.
     Correlations under shifts along the other two axes tell of misalignment, which nothing but
-    the head's position and the gradients of the scanner can make.
+    the head's position and the gradients of the scanner can make; so a move of the head is
+    computed from them, all but its part along the first axis. How far that went tells how far
+    to believe in such a part.
     """
 
     def __init__(
@@ -73,10 +87,11 @@ class MatchingUNet(nn.Module):
         self.multiple = 2 ** len(widths)
         self.pairs, self.mask, self.reach = pairs, mask, reach
         self.moved = [*(a for a, _ in pairs), *moved]
+        self.in_place = [*(b for _, b in pairs), mask]
         self.passes, self.spacing = passes, spacing
         matches = len(pairs) * (2 * reach + 1 + 4) + 1
-        # what was found before is a channel of its own
-        channels = in_channels + 1
+        # what was found before has channels of its own
+        channels = in_channels + 1 + 3
         _, self.down = contracting_path(channels, widths)
         self.stem = nn.Sequential(
             ConvBlock(8 * channels + matches, widths[0]), ConvBlock(widths[0], widths[0])
@@ -87,53 +102,86 @@ class MatchingUNet(nn.Module):
         """Map (N, in_channels, D, H, W) to (N, out_channels, D, H, W) of any size."""
         size = x.shape[2:]
         x = pad_to_multiple(x, self.multiple)
-        mm = torch.zeros_like(x[:, :1], dtype=torch.float32)
+        where = x[:, self.mask : self.mask + 1]
+        mm = torch.zeros_like(where, dtype=torch.float32)
+        apart = self._aligned(x, mm, mm.repeat(1, 3, 1, 1, 1), _MOVES)
         for _ in range(self._looks() - 1):
             with torch.no_grad():
-                mm = mm + self._look(x, mm)[:, :1].float()
-        output = self._look(x, mm).float()
-        return crop_to(torch.cat([output[:, :1] + mm, output[:, 1:]], dim=1), size)
+                found = self._look(x, mm, apart).float()
+            mm = mm + found[:, :1]
+            apart = self._aligned(x, mm, apart + low_order(found[:, -3:], where), 1)
+        output = self._look(x, mm, apart).float()
+        parts = output[:, :1] + mm, output[:, 1:-3], output[:, -3:] + apart
+        return crop_to(torch.cat(parts, dim=1), size)
+
+    @torch.no_grad()
+    def _aligned(self, x: Tensor, mm: Tensor, apart: Tensor, times: int) -> Tensor:
+        """Misalignment, and what is left of a move across the first axis."""
+        for _ in range(times):
+            apart = apart + self._move(self._put_right(x, mm, apart))
+        return apart
+
+    def _move(self, x: Tensor) -> Tensor:
+        """Rigid move (N, 3, D, H, W) in mm that correlations along two axes tell."""
+        shift, weight = [], []
+        for axis in (1, 2):
+            # parabolas through three correlations: where they peak, and how sharp they are
+            before, here, after = sum(
+                self._correlations(x, pair, axis, 1) for pair in self.pairs
+            ).split(1, dim=1)
+            sharpness = 2 * here - before - after
+            there = (after - before) / 2 / sharpness.clamp_min(_SHARP)
+            # the recorded image shows at +1 what the other one shows at -1
+            shift.append(-self.spacing * there.clamp(-1, 1))
+            weight.append(sharpness * (sharpness > _SHARP))
+        move = rigid_across(torch.cat(shift, dim=1), torch.cat(weight, dim=1), 2 * self.spacing)
+        return F.interpolate(move, scale_factor=2, mode="trilinear")
 
     def _looks(self) -> int:
         if not self.training or self.passes == 1:
             return self.passes
         return int(torch.randint(1, self.passes + 1, ()))
 
-    def _look(self, x: Tensor, mm: Tensor) -> Tensor:
-        """One pass: what is to be added to a displacement, and the other outputs."""
-        x = self._put_right(x, mm)
-        seen = torch.cat([x, mm.to(x.dtype) / self.spacing], dim=1)
+    def _look(self, x: Tensor, mm: Tensor, apart: Tensor) -> Tensor:
+        """One pass: what is to be added to displacement and misalignment, and other outputs."""
+        x = self._put_right(x, mm, apart)
+        before = torch.cat([mm, apart], dim=1) / self.spacing
+        seen = torch.cat([x, before.to(x.dtype)], dim=1)
         features = [self.stem(torch.cat([space_to_depth(seen), self._matches(x)], dim=1))]
         for step in self.down:
             features.append(step(features[-1]))
         return expand(features, self.up, self.head)
 
-    def _put_right(self, x: Tensor, mm: Tensor) -> Tensor:
-        """Channels with the displacement undone, and its compression of the signal."""
-        if not mm.any():
-            return x
-        right, voxels = x.clone(), mm / self.spacing
-        right[:, self.moved] = sample_first_axis(x[:, self.moved], voxels)
-        signal = self.moved[0]
-        right[:, signal] *= 1 + torch.gradient(voxels[:, 0], dim=1)[0].clamp(-0.9, 3)
+    def _put_right(self, x: Tensor, mm: Tensor, apart: Tensor) -> Tensor:
+        """Channels without the displacement, its compression of the signal and misalignment."""
+        right = x.clone()
+        if mm.any():
+            voxels = mm / self.spacing
+            right[:, self.moved] = sample_first_axis(x[:, self.moved], voxels)
+            signal = self.moved[0]
+            right[:, signal] *= 1 + torch.gradient(voxels[:, 0], dim=1)[0].clamp(-0.9, 3)
+        if apart.any():
+            right[:, self.in_place] = sample_at(x[:, self.in_place], apart / self.spacing)
         return right
 
     @torch.no_grad()
     def _matches(self, x: Tensor) -> Tensor:
         """Correlations of every pair, and the shift (voxels) that they expect together."""
-        mask = x[:, self.mask : self.mask + 1]
         along, across = [], []
-        for a, b in self.pairs:
-            pair = x[:, a : a + 1], x[:, b : b + 1], mask
-            along.append(shifted_correlation(*pair, self.reach))
-            for axis in (3, 4):
-                turned = (image.transpose(2, axis) for image in pair)
-                beside = shifted_correlation(*turned, 1).transpose(2, axis)
+        for pair in self.pairs:
+            along.append(self._correlations(x, pair, 0, self.reach))
+            for axis in (1, 2):
+                beside = self._correlations(x, pair, axis, 1)
                 across += [beside[:, :1], beside[:, 2:]]
         shifts = torch.arange(-self.reach, self.reach + 1, device=x.device).float()
         belief = (_SHARPNESS * sum(along)).softmax(dim=1)
         expected = (belief * shifts.reshape(1, -1, 1, 1, 1)).sum(dim=1, keepdim=True)
         return torch.cat([*along, *across, expected], dim=1).to(x.dtype)
+
+    def _correlations(self, x: Tensor, pair: tuple[int, int], axis: int, reach: int) -> Tensor:
+        """:func:`shifted_correlation` of a pair of channels under shifts along an axis."""
+        turned = (x[:, c : c + 1].transpose(2, 2 + axis) for c in (*pair, self.mask))
+        return shifted_correlation(*turned, reach).transpose(2, 2 + axis)
 
 
 def sample_first_axis(images: Tensor, shift: Tensor) -> Tensor:
@@ -151,6 +199,22 @@ def sample_first_axis(images: Tensor, shift: Tensor) -> Tensor:
     part, below = where - below, below.long().expand_as(images)
     low, high = images.gather(2, below), images.gather(2, below + 1)
     return (low + part * (high - low)).to(images.dtype)
+
+
+def sample_at(images: Tensor, shift: Tensor) -> Tensor:
+    """Linear interpolation of (N, C, D, H, W) at ``index + shift`` voxels, zero outside.
+
+    Parameters
+    ----------
+    images : (N, C, D, H, W) tensor
+    shift : (N, 3, D, H, W) tensor
+    """
+    sizes = images.shape[2:]
+    axes = [torch.arange(n, device=shift.device, dtype=shift.dtype) for n in sizes]
+    index = torch.stack(torch.meshgrid(*axes, indexing="ij"))
+    last = torch.tensor(sizes, device=shift.device).reshape(3, 1, 1, 1) - 1
+    grid = (2 * (index + shift) / last - 1).movedim(1, -1).flip(-1)
+    return F.grid_sample(images.to(grid.dtype), grid, align_corners=True).to(images.dtype)
 
 
 @full_precision

@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 from phantom import brain_mask, grid, soft_brain, texture, world_points
 
-from bids_gan.diffusion.rigid import rigid_matrix
+from bids_gan.diffusion.rigid import rigid_matrix, rigid_parameters
 from bids_gan.distortion import alignment
 from bids_gan.distortion import coregister as module
-from bids_gan.distortion.alignment import align_distorted
+from bids_gan.distortion.alignment import align_distorted, head_move
 from bids_gan.distortion.coregister import Brain, Coregistration, coregister, mask_overlap
 from bids_gan.distortion.correct import RunImages, align
 from bids_gan.distortion.types import FieldPrior, Guides, Measured
 
+POSE = np.r_[np.deg2rad([2.0, -3.0, 1.5]), 2.0, -1.0, 3.0]
 LIMITS = (0.4, 0.6)  # of the texture: fluid, grey, white
 
 
@@ -79,41 +80,70 @@ def shifted(mm):
 @pytest.mark.parametrize(
     ("sigmas", "chosen"),
     [
-        ((1.0, 0.85, 0.85), 0.0),  # no registration is clearly surer than the headers
-        ((1.0, 0.7, 0.75), 2.0),
-        ((1.0, 0.75, 0.7), 3.0),  # the corrected image shows where the head is
-        ((1.0, 1.2, 0.7), 3.0),
+        ({0.0: 1.0, 2.0: 0.85}, 0.0),  # the registration is not clearly surer than the headers
+        ({0.0: 1.0, 2.0: 0.7}, 2.0),
+        ({0.0: 1.0, 2.0: 1.2}, 0.0),
     ],
 )
 def test_headers_are_kept_unless_a_registration_is_clearly_surer(sigmas, chosen, monkeypatch):
+    """The network sees a move of 1 mm from the headers, one of 0.5 mm from the registration."""
     shape, affine = grid("RAS", (6.0, 6.0, 6.0))
     points = world_points(shape, affine)
     mask, image_ = brain_mask(points), b0(points).astype(np.float32)
     measured = Measured(image_, image_, affine, "j-", 0.05)
     guides = Guides(image_, image_, mask, affine)
-    images, moves = [], iter((2.0, 3.0))
-
-    def register(dwi, anatomy):
-        images.append(dwi.image)
-        return Coregistration(
-            shifted(next(moves)), "header", "registration", 2.0, 0.0, 0.9, 0.9, np.zeros(3)
-        )
+    found = Coregistration(shifted(2.0), "header", "registration", 2.0, 0.0, 0.9, 0.9, np.zeros(3))
+    moves = {0.0: 1.0, 2.0: 0.5}
 
     def expect(_, __, pull, network):
-        sigma = dict(zip((0.0, 2.0, 3.0), sigmas, strict=True))[pull[0, 3]]
-        return FieldPrior(np.full(shape, 6.0), np.full(shape, sigma), affine)
+        apart = np.zeros((*shape, 3))
+        apart[..., 0] = moves[pull[0, 3]]
+        sigma = np.full(shape, sigmas[pull[0, 3]])
+        return FieldPrior(np.full(shape, 6.0), sigma, affine, apart)
 
-    monkeypatch.setattr(alignment, "coregister", register)
+    monkeypatch.setattr(alignment, "coregister", lambda *_: found)
     monkeypatch.setattr(alignment, "predict", expect)
-    found = align_distorted(measured, mask, guides, None, "network")
-    assert found.coregistration.dwi_to_t1w[0, 3] == chosen
-    assert found.coregistration.source == ("registration" if chosen else "header")
-    assert found.error_mm == pytest.approx(min(sigmas) if chosen else sigmas[0])
-    # how far the last registration is, or of that the first
-    assert found.coregistration.left_mm == pytest.approx({0.0: 3, 2.0: 1, 3.0: 1}[chosen])
-    # a displacement of 6 mm towards larger indices is taken back before the second registration
-    recorded, corrected = images
-    assert np.allclose(corrected[:, 1:-2], recorded[:, 2:-1], atol=1e-3)
+    anatomy = Brain(image_, mask, affine)
+    best = align_distorted(measured, mask, guides, anatomy, "network")
+    assert best.start[0, 3] == chosen
+    assert best.coregistration.dwi_to_t1w[0, 3] == pytest.approx(chosen + moves[chosen])
+    assert best.coregistration.source == ("registration" if chosen else "header")
+    assert best.coregistration.moved_mm == pytest.approx(chosen + moves[chosen])
+    assert best.error_mm == pytest.approx(sigmas[chosen])
+    # what the network saw is noted for the gate
+    assert best.move_size == (pytest.approx(0, abs=1e-4), pytest.approx(moves[chosen], abs=1e-4))
+
+
+def test_translation_along_the_phase_encoding_is_left_out_where_the_brain_is():
+    centre, direction = np.array([10.0, -20.0, 30.0]), np.array([0.0, 0.8, 0.6])
+    matrix = rigid_matrix(POSE, centre)
+    found = Coregistration(matrix, "header", "registration", 0.0, 0.0, 0.9, 0.9, centre)
+    left = found.without_shift(direction).dwi_to_t1w
+    shift = nib.affines.apply_affine(left, centre) - centre
+    assert shift @ direction == pytest.approx(0)
+    across = POSE[3:] - (POSE[3:] @ direction) * direction
+    assert np.allclose(shift, across)
+    assert np.allclose(left[:3, :3], matrix[:3, :3])
+
+
+@pytest.mark.parametrize("pe", ["i", "j-"])
+def test_a_registration_starts_without_its_shift_along_the_phase_encoding(pe, monkeypatch):
+    shape, affine = grid("RAS", (6.0, 6.0, 6.0))
+    points = world_points(shape, affine)
+    mask, image_ = brain_mask(points), b0(points).astype(np.float32)
+    found = Coregistration(shifted(2.0), "header", "registration", 2.0, 0.0, 0.9, 0.9, np.zeros(3))
+    starts = []
+
+    def expect(_, __, pull, network):
+        starts.append(pull[0, 3])
+        return FieldPrior(np.zeros(shape), np.ones(shape), affine, np.zeros((*shape, 3)))
+
+    monkeypatch.setattr(alignment, "coregister", lambda *_: found)
+    monkeypatch.setattr(alignment, "predict", expect)
+    measured = Measured(image_, image_, affine, pe, 0.05)
+    guides = Guides(image_, image_, mask, affine)
+    align_distorted(measured, mask, guides, Brain(image_, mask, affine), "network")
+    assert starts == ([0.0, 0.0] if pe == "i" else [2.0, 0.0])
 
 
 def test_brains_apart_in_their_headers_are_not_left_there(monkeypatch):
@@ -127,13 +157,33 @@ def test_brains_apart_in_their_headers_are_not_left_there(monkeypatch):
 
     def expect(_, __, pull, network):
         pulls.append(pull[0, 3])
-        return FieldPrior(np.zeros(shape), np.ones(shape), affine)
+        return FieldPrior(np.zeros(shape), np.ones(shape), affine, np.zeros((*shape, 3)))
 
     monkeypatch.setattr(alignment, "coregister", lambda *_: far)
     monkeypatch.setattr(alignment, "predict", expect)
     guides = Guides(image_, image_, mask, shifted(90.0) @ affine)
-    found = align_distorted(
-        Measured(image_, image_, affine, "j", 0.05), mask, guides, None, "network"
-    )
+    anatomy = Brain(image_, mask, guides.affine)
+    measured = Measured(image_, image_, affine, "j", 0.05)
+    found = align_distorted(measured, mask, guides, anatomy, "network")
     assert found.coregistration.dwi_to_t1w[0, 3] == 90
     assert 0.0 not in pulls
+
+
+def expected(affine, shape, apart):
+    zero = np.zeros(shape, np.float32)
+    return FieldPrior(zero, zero + 1, affine, apart.reshape(*shape, 3).astype(np.float32))
+
+
+@pytest.mark.parametrize("orientation", ["RAS", "LIA"])
+def test_move_is_the_rigid_part_of_a_misalignment(orientation):
+    shape, affine = grid(orientation, (6.0, 6.0, 6.0))
+    points = world_points(shape, affine)
+    move = rigid_matrix(POSE, np.zeros(3))
+    apart = nib.affines.apply_affine(move, points) - points
+    inside = brain_mask(points)
+    apart += np.random.default_rng(0).normal(0, 0.5, apart.shape)
+    apart[~inside] = 30.0  # what lies outside has no say
+    found = head_move(expected(affine, shape, apart), inside)
+    error = rigid_parameters(found @ np.linalg.inv(move), np.zeros(3))
+    assert np.abs(np.rad2deg(error[:3])).max() < 0.2
+    assert np.abs(error[3:]).max() < 0.2

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from bids_gan.distortion import learnt
+from bids_gan.distortion.alignment import seen
 from bids_gan.distortion.coregister import Brain, coregister
 from bids_gan.distortion.estimate import estimate_field
 from bids_gan.distortion.learnt import CHANNELS, SPACING, canonical_grid, predict
@@ -18,7 +19,7 @@ from bids_gan.distortion.quality import judge
 from bids_gan.distortion.types import EstimatorSettings, FieldPrior, Level
 from bids_gan.gan.networks.layers import pad_to_multiple
 from bids_gan.gan.networks.matching import MatchingUNet
-from bids_gan.geometry import resample
+from bids_gan.geometry import resample, voxel_sizes
 
 ONE_LEVEL = EstimatorSettings(levels=(Level(6.0, 30.0, 0.7, 25),), refine_rigid=False)
 
@@ -26,11 +27,16 @@ ONE_LEVEL = EstimatorSettings(levels=(Level(6.0, 30.0, 0.7, 25),), refine_rigid=
 class Matcher(nn.Module):
     """In place of a trained network: the shift at which images correlate, 2 mm uncertain."""
 
+    def __init__(self, apart=(0.0, 0.0, 0.0)):
+        super().__init__()
+        self.apart = torch.tensor(apart).reshape(1, 3, 1, 1, 1)
+
     def forward(self, x):
         size = x.shape[2:]
-        shift = MatchingUNet(len(CHANNELS), 2)._matches(pad_to_multiple(x.float(), 8))[:, -1:]
+        shift = MatchingUNet(len(CHANNELS), 5)._matches(pad_to_multiple(x.float(), 8))[:, -1:]
         mm = SPACING * F.interpolate(shift, scale_factor=2)[..., : size[0], : size[1], : size[2]]
-        return torch.cat([mm, torch.full_like(mm, np.log(4.0))], dim=1)
+        apart = self.apart.expand(-1, -1, *mm.shape[2:])
+        return torch.cat([mm, torch.full_like(mm, np.log(4.0)), apart], dim=1)
 
 
 def on_grid(image, prior, measured):
@@ -41,10 +47,22 @@ def on_grid(image, prior, measured):
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_sign_and_place_are_right_in_every_orientation(orientation, pe):
     measured, guides, mm, mask = person(orientation, pe)
-    prior = predict(measured, guides, np.eye(4), Matcher(), precision="fp32")
+    network = Matcher((1.0, 2.0, 3.0))
+    prior = predict(measured, guides, np.eye(4), network, precision="fp32")
     found = on_grid(prior.mm, prior, measured)[mask]
     assert np.corrcoef(found, mm[mask])[0, 1] > 0.5
     assert np.allclose(on_grid(prior.sigma_mm, prior, measured)[mask], 2, atol=0.01)
+    # a misalignment of 1 mm along phase encoding, 2 and 3 mm to the right, front or top
+    axes = (measured.affine[:3, :3] / voxel_sizes(measured.affine)).T
+    phase = "ijk".index(pe[0])
+    blip = axes[phase] * (-1 if pe.endswith("-") else 1)
+    towards = np.abs(axes).argmax(axis=1)
+    others = sorted({0, 1, 2} - {phase}, key=lambda axis: towards[axis])
+    signs = [np.sign(axes[axis, towards[axis]]) for axis in others]
+    world = blip + sum(
+        mm * sign * axes[axis] for mm, sign, axis in zip((2, 3), signs, others, strict=True)
+    )
+    assert np.allclose(prior.apart, world, atol=1e-4)
 
 
 @pytest.mark.parametrize("pe", ["j", "j-"])
@@ -96,7 +114,7 @@ def test_an_image_that_is_left_out_is_not_seen(images, erased, monkeypatch):
 
     def run(network, volume, precision):
         seen.append(volume)
-        return torch.zeros(2, *volume.shape[1:])
+        return torch.zeros(5, *volume.shape[1:])
 
     monkeypatch.setattr(learnt, "run_network", run)
     for names in (("b0", "fa"), images):
@@ -112,9 +130,9 @@ def verdict(measured, guides, expected_mm, sigma=0.5):
     """What the gate says of a fit around a prior, the network's part played by a matcher."""
     prior = FieldPrior(expected_mm, np.full(expected_mm.shape, sigma), measured.affine)
     dwi = Brain(measured.b0, measured.b0 > 0.15, measured.affine)
-    aligned = coregister(dwi, Brain(guides.t2, guides.mask, guides.affine))
+    aligned = coregister(dwi, Brain(guides.t2, guides.mask, guides.affine)).by_headers()
     found = estimate_field(measured, guides, np.eye(4), ONE_LEVEL, prior)
-    return judge(measured, guides, aligned, found, Matcher())
+    return judge(measured, guides, seen(measured, guides, aligned, Matcher()), found, Matcher())
 
 
 def test_gate_tells_a_field_that_is_sure_from_one_that_is_not():

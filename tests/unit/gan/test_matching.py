@@ -9,9 +9,10 @@ from bids_gan.distortion.forward import distort
 from bids_gan.gan.losses.image import gaussian_nll
 from bids_gan.gan.methods.displacement import Displacement, displacement_heads
 from bids_gan.gan.networks.factory import build_network
-from bids_gan.gan.networks.matching import MatchingUNet, shifted_correlation
+from bids_gan.gan.networks.low_order import low_order
+from bids_gan.gan.networks.matching import MatchingUNet, sample_at, shifted_correlation
 
-SMALL = {"kind": "matching-unet", "in_channels": 9, "out_channels": 2, "widths": [8, 8]}
+SMALL = {"kind": "matching-unet", "in_channels": 9, "out_channels": 5, "widths": [8, 8]}
 
 
 def textured(shape=(24, 16, 20), seed=0):
@@ -47,7 +48,7 @@ def test_network_takes_any_size_and_learns():
     x = torch.randn(2, 9, 13, 10, 11)
     x[:, 5] = 1
     output = network(x)
-    assert output.shape == (2, 2, 13, 10, 11)
+    assert output.shape == (2, 5, 13, 10, 11)
     output.square().sum().backward()
     assert all(p.grad is not None for p in network.parameters())
 
@@ -56,7 +57,7 @@ def test_expected_shift_points_the_right_way():
     fixed = textured()
     x = torch.zeros(1, 9, 24, 16, 20)
     x[:, 0], x[:, 3], x[:, 5] = torch.roll(fixed, 2, dims=2)[:, 0], fixed[:, 0], 1
-    expected = MatchingUNet(9, 2, (8, 8))._matches(x)[0, -1, 3:9, 2:6, 2:8]
+    expected = MatchingUNet(9, 5, (8, 8))._matches(x)[0, -1, 3:9, 2:6, 2:8]
     assert float(expected.mean()) > 0.5
 
 
@@ -66,7 +67,7 @@ def test_misalignment_along_other_axes_is_seen(axis, shift):
     fixed = textured((24, 24, 24))
     x = torch.zeros(1, 9, 24, 24, 24)
     x[:, 0], x[:, 3], x[:, 5] = torch.roll(fixed, shift, dims=axis)[:, 0], fixed[:, 0], 1
-    across = MatchingUNet(9, 2, (8, 8))._matches(x)[0, 18:26, 3:9, 3:9, 3:9].mean((1, 2, 3))
+    across = MatchingUNet(9, 5, (8, 8))._matches(x)[0, 18:26, 3:9, 3:9, 3:9].mean((1, 2, 3))
     # of b=0: one voxel less and more along either axis
     assert int(across[:4].argmax()) == 2 * (axis - 3) + (shift > 0)
 
@@ -79,7 +80,7 @@ def test_displacement_that_is_put_right_leaves_the_image_in_place():
     x = torch.zeros(1, 9, 32, 8, 8)
     x[0, 0], x[0, 1], x[0, 2] = torch.tensor(recorded), 1, torch.tensor(signal)
     mm = torch.tensor(4.0 * ramp, dtype=torch.float32)[None, None]
-    right = MatchingUNet(9, 2, (8, 8))._put_right(x, mm)[0]
+    right = MatchingUNet(9, 5, (8, 8))._put_right(x, mm, torch.zeros(1, 3, 32, 8, 8))[0]
     before = np.abs(recorded - signal)[4:-4].mean()
     assert np.abs(right[0].numpy() - signal)[4:-4].mean() < 0.35 * before
     # what has no signal is moved only, and what lies in place stays
@@ -87,22 +88,89 @@ def test_displacement_that_is_put_right_leaves_the_image_in_place():
     assert torch.equal(right[3:], x[0, 3:])
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_misalignment_that_is_put_right_leaves_the_other_images_in_place(axis):
+    image = textured((24, 24, 24))
+    x = image.repeat(1, 9, 1, 1, 1)
+    x[:, 3:6] = torch.roll(x[:, 3:6], 2, dims=2 + axis)
+    apart = torch.zeros(1, 3, 24, 24, 24)
+    apart[:, axis] = 8.0  # two voxels of 4 mm: there the content of a place is shown
+    right = MatchingUNet(9, 5, (8, 8))._put_right(x, torch.zeros(1, 1, 24, 24, 24), apart)
+    inner = (..., *[slice(4, -4)] * 3)
+    assert torch.allclose(right[:, 3:6][inner], image.expand(1, 3, 24, 24, 24)[inner], atol=1e-4)
+    others = [0, 1, 2, 6, 7, 8]
+    assert torch.equal(right[:, others], x[:, others])
+
+
+def test_images_are_read_between_voxels_and_end_in_zero():
+    ramp = torch.arange(6.0).reshape(1, 1, 6, 1, 1).expand(1, 1, 6, 4, 5)
+    shift = torch.zeros(1, 3, 6, 4, 5)
+    shift[:, 0] = 0.25
+    found = sample_at(ramp, shift)[0, 0, :, 2, 2]
+    assert torch.allclose(found, torch.tensor([0.25, 1.25, 2.25, 3.25, 4.25, 3.75]), atol=1e-5)
+
+
+def test_move_is_found_from_a_part_of_the_image_and_noise_is_not_kept():
+    generator = torch.Generator().manual_seed(0)
+    size = (12, 14, 10)
+    grid = torch.stack(torch.meshgrid(*(torch.linspace(-1, 1, n) for n in size), indexing="ij"))
+    matrix = torch.tensor([[0.0, -0.3, 0.2], [0.3, 0.0, 0.1], [-0.2, -0.1, 0.0]])
+    move = torch.einsum("ij,jxyz->ixyz", matrix, grid)[None] + 0.5
+    weight = (grid.square().sum(0) < 0.8).float()[None, None]
+    noise = 0.3 * torch.randn(move.shape, generator=generator)
+    junk = 50 * (1 - weight)  # where nothing counts
+    found = low_order(move + noise + junk, weight, degree=1)
+    inside = weight.bool().expand_as(move)
+    assert float((found - move)[inside].abs().mean()) < 0.05
+    assert float(found.abs().max()) <= float((move + noise)[inside].abs().max()) + 1e-5
+
+
+def test_move_is_found_across_the_displacement():
+    """Small rotation about each axis and a shift; along the first axis nobody can know a shift."""
+    size = (48, 44, 40)
+    image = textured(size, seed=3)
+    middle = [torch.arange(n) - (n - 1) / 2 for n in size]
+    x, y, z = 4.0 * torch.stack(torch.meshgrid(*middle, indexing="ij"))
+    a, b, c = np.deg2rad([2.0, -1.5, 2.5])  # about the first, second and third axis
+    turn = torch.stack([b * z - c * y, c * x - a * z, a * y - b * x])[None].float()
+    shift = torch.tensor([2.0, -1.5, 1.0]).reshape(1, 3, 1, 1, 1)
+    channels = image.repeat(1, 9, 1, 1, 1)
+    channels[:, 5] = 1
+    # content of a place is shown where the move takes it
+    channels[:, 3:5] = sample_at(image.repeat(1, 2, 1, 1, 1), -(turn + shift) / 4)
+    zero = torch.zeros(1, 1, *size)
+    for bend in (zero, 4 * torch.sin(x / 30)[None, None]):
+        distorted = channels.clone()
+        for channel in (0, 2):
+            moved = distort(image[0, 0].numpy(), (bend / 4)[0, 0].numpy(), "i", 1.0)
+            distorted[0, channel] = torch.as_tensor(moved)
+        found = MatchingUNet(9, 5, (8, 8))._aligned(distorted, zero, zero.repeat(1, 3, 1, 1, 1), 4)
+        inner = (..., *[slice(8, -8)] * 3)
+        error = (found - turn - shift * torch.tensor([0, 1, 1]).reshape(1, 3, 1, 1, 1))[inner]
+        assert float(error.abs().mean()) < 0.15 * float((turn + shift)[inner].abs().mean())
+
+
 def test_second_look_adds_to_the_first():
     torch.manual_seed(0)
-    network = MatchingUNet(9, 2, (8, 8), passes=2).eval()
+    network = MatchingUNet(9, 5, (8, 8), passes=2).eval()
     x = torch.randn(1, 9, 16, 8, 8)
     x[:, 5] = 1
+    zero = torch.zeros(1, 4, 16, 8, 8)
     with torch.no_grad():
-        first = network._look(x, torch.zeros(1, 1, 16, 8, 8))
-        second = network._look(x, first[:, :1].float())
+        apart = network._aligned(x, zero[:, :1], zero[:, 1:], 2)
+        first = network._look(x, zero[:, :1], apart).float()
+        apart = apart + low_order(first[:, 2:], x[:, 5:6])
+        apart = network._aligned(x, first[:, :1], apart, 1)
+        second = network._look(x, first[:, :1], apart)
         output = network(x)
     assert torch.allclose(output[:, :1], first[:, :1] + second[:, :1], atol=1e-5)
-    assert torch.allclose(output[:, 1:], second[:, 1:], atol=1e-5)
+    assert torch.allclose(output[:, 1:2], second[:, 1:2], atol=1e-5)
+    assert torch.allclose(output[:, 2:], apart + second[:, 2:], atol=1e-5)
 
 
 def test_training_learns_from_every_look():
     torch.manual_seed(0)
-    network = MatchingUNet(9, 2, (8, 8), passes=3).train()
+    network = MatchingUNet(9, 5, (8, 8), passes=3).train()
     assert {network._looks() for _ in range(40)} == {1, 2, 3}
     assert network.eval()._looks() == 3
 
@@ -126,15 +194,23 @@ def test_scores_of_a_prediction_that_is_known():
     sigma = target.abs() / 2  # the error of half the displacement
 
     def network(_):
-        return torch.cat([target / 2, 2 * sigma.log()], dim=1)
+        apart = torch.full((1, 3, 8, 8, 8), 0.25)
+        return torch.cat([target / 2, 2 * sigma.log(), apart], dim=1)
 
     score = Displacement(torch.nn.Conv3d(1, 1, 1)).score(
-        network, {"input": target, "target": target, "mask": mask}
+        network,
+        {
+            "input": target,
+            "target": target,
+            "mask": mask,
+            "misalignment": torch.ones(1, 3, 8, 8, 8),
+        },
     )
     assert score["left"] == pytest.approx(0.5)
     assert score["mm"] == pytest.approx(float(target.abs().mean() / 2))
     assert score["rank"] == pytest.approx(1, abs=0.02)
     assert score["spread"] == pytest.approx(1, abs=0.05)
+    assert score["misaligned"] == pytest.approx(0.75)
 
 
 def test_method_descends():
@@ -144,14 +220,16 @@ def test_method_descends():
         "input": torch.randn(1, 9, 8, 8, 8),
         "target": torch.full((1, 1, 8, 8, 8), 2.0),
         "mask": torch.ones(1, 1, 8, 8, 8),
+        "misalignment": torch.full((1, 3, 8, 8, 8), -1.0),
     }
     network, optimiser = method.modules["generator"], method.optimisers["generator"]
     errors = []
     for step in range(25):
         optimiser.zero_grad()
-        method.losses(batch, step)["generator"]["nll"].backward()
+        sum(method.losses(batch, step)["generator"].values()).backward()
         optimiser.step()
-        mm, _ = displacement_heads(network(batch["input"]))
-        errors.append(float((mm - batch["target"]).detach().abs().mean()))
-    assert errors[-1] < 0.5 * errors[0]
+        mm, _, apart = displacement_heads(network(batch["input"]))
+        found = ((mm, batch["target"]), (apart, batch["misalignment"]))
+        errors.append([float((a - b).detach().abs().mean()) for a, b in found])
+    assert all(np.array(errors[-1]) < 0.5 * np.array(errors[0]))
     assert set(method.preview(network, batch)) == {"input", "target", "output"}
