@@ -62,15 +62,21 @@ def head(row: dict) -> str:
     return f"{int(row['head']):02d}"
 
 
+def are(rows: list[dict], outcome: str) -> np.ndarray:
+    """Which runs had an outcome: ``harmful``, ``helpful`` or ``neither``."""
+    return np.array([row["outcome"] == outcome for row in rows])
+
+
 def fitted(rows: list[dict], limit: float = 0.0) -> Score:
-    """Score whose sum is the log odds that a field is not harmful."""
+    """Score whose sum is the log odds that a field helps, if it does not do nothing."""
+    rows = [row for row in rows if row["outcome"] != "neither"]
     values = np.array([[row[name] for name in NAMES] for row in rows])
     means, deviations = values.mean(axis=0), values.std(axis=0)
     plain = Score(
         NAMES, tuple(means), tuple(deviations), (1.0,) * len(NAMES), offset=0.0, limit=limit
     )
     parts = np.array([plain.parts(row) for row in rows])
-    sign = np.array([-1.0 if row["harmful"] else 1.0 for row in rows])
+    sign = np.where(are(rows, "harmful"), -1.0, 1.0)
 
     def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
         margin = sign * (parts @ w[1:] + w[0])
@@ -101,8 +107,7 @@ def left_out(rows: list[dict]) -> np.ndarray:
 
 def calibrated(rows: list[dict], harm: float) -> Score:
     """Score and limit of some heads."""
-    harmful = np.array([bool(row["harmful"]) for row in rows])
-    return fitted(rows, limit=least_limit(left_out(rows), harmful, harm))
+    return fitted(rows, limit=least_limit(left_out(rows), are(rows, "harmful"), harm))
 
 
 def judged(rows: list[dict], harm: float) -> np.ndarray:
@@ -142,32 +147,35 @@ def wilson(count: int, of: int) -> tuple[float, float]:
 
 
 def report(rows: list[dict], passed: np.ndarray) -> Iterator[str]:
-    """Table by condition, and both error rates."""
-    harmful = np.array([bool(row["harmful"]) for row in rows])
-    yield "| targets | runs | harmful | of them passed | helpful | of them passed |"
-    yield "|---|---|---|---|---|---|"
+    """Table by condition, both error rates, and the same if every change counts."""
+    kinds = ("harmful", "helpful", "neither")
+    yield "| targets | runs |" + " | ".join(f"{kind} | of them passed" for kind in kinds) + " |"
+    yield "|---" * 8 + "|"
     groups = np.array([row["condition"] for row in rows])
     for name in (*dict.fromkeys(sorted(groups, key=lambda g: (g != "good", g))), "all"):
         here = (groups == name) | (name == "all")
-        bad, fine = here & harmful, here & ~harmful
-        yield (
-            f"| {name} | {here.sum()} | {bad.sum()} | {(bad & passed).sum()} "
-            f"| {fine.sum()} | {(fine & passed).sum()} |"
-        )
+        found = (here & are(rows, kind) for kind in kinds)
+        counts = " | ".join(f"{kind.sum()} | {(kind & passed).sum()}" for kind in found)
+        yield f"| {name} | {here.sum()} | {counts} |"
     yield ""
-    yield _rate("harmful that pass", passed[harmful])
-    yield _rate("helpful that are refused", ~passed[~harmful])
+    worse = np.array([row["error_mm"] > row["size_mm"] for row in rows])
+    for text, bad, fine in (
+        ("", are(rows, "harmful"), are(rows, "helpful")),
+        (", however little", worse, ~worse),
+    ):
+        yield _rate(f"harmful that pass{text}", passed[bad])
+        yield _rate(f"helpful that are refused{text}", ~passed[fine])
 
 
 def single(rows: list[dict]) -> Iterator[str]:
     """Chance that a number alone tells a helpful field from a harmful one."""
-    harmful = np.array([bool(row["harmful"]) for row in rows])
+    harmful, helpful = are(rows, "harmful"), are(rows, "helpful")
     yield "| number | chance to tell helpful from harmful |"
     yield "|---|---|"
     for name in (*NAMES, *OTHERS):
         values = np.array([row[name] for row in rows])
-        found = mannwhitneyu(values[~harmful], values[harmful])
-        share = found.statistic / (harmful.sum() * (~harmful).sum())
+        found = mannwhitneyu(values[helpful], values[harmful])
+        share = found.statistic / (harmful.sum() * helpful.sum())
         yield f"| `{name}` | {max(share, 1 - share):.2f} |"
 
 
