@@ -110,7 +110,9 @@ def warped(run: BlipRun, mm: np.ndarray) -> BlipRun:
         there = index + apart / scale
         apart = run.misalignment - np.stack([at(part, there) for part in mm])
     return replace(
-        run, guides=guides | {"brain": guides["brain"] > 0.5}, misalignment=apart.astype(np.float32)
+        run,
+        guides=guides | {"brain": guides["brain"] > 0.5},
+        misalignment=apart.astype(np.float32),
     )
 
 
@@ -127,7 +129,10 @@ def encoded_along(run: BlipRun, axis: int) -> BlipRun:
 
     What moved it along its true axis is misalignment now.
     """
-    order = [axis, *sorted({0, 1, 2} - {axis}, key=lambda a: np.abs(run.directions[:, a]).argmax())]
+    order = [
+        axis,
+        *sorted({0, 1, 2} - {axis}, key=lambda a: np.abs(run.directions[:, a]).argmax()),
+    ]
     signs = np.sign(run.directions.sum(axis=0))[order]
     flips = tuple(slice(None, None, -1 if n and s < 0 else 1) for n, s in enumerate(signs))
 
