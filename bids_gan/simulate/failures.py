@@ -105,15 +105,12 @@ def warped(run: BlipRun, mm: np.ndarray) -> BlipRun:
         return ndimage.map_coordinates(image.astype(np.float32), where, order=1, mode="nearest")
 
     guides = {name: at(image, index + mm / scale) for name, image in run.guides.items()}
+    guides["brain"] = guides["brain"] > 0.5
     apart = run.misalignment
     for _ in range(4):  # where the warped guides show a place: y + mm(y) = x + misalignment
         there = index + apart / scale
         apart = run.misalignment - np.stack([at(part, there) for part in mm])
-    return replace(
-        run,
-        guides=guides | {"brain": guides["brain"] > 0.5},
-        misalignment=apart.astype(np.float32),
-    )
+    return replace(run, guides=guides, misalignment=apart.astype(np.float32))
 
 
 def noisy(run: BlipRun, rng: np.random.Generator) -> BlipRun:
@@ -129,26 +126,23 @@ def encoded_along(run: BlipRun, axis: int) -> BlipRun:
 
     What moved it along its true axis is misalignment now.
     """
-    order = [
-        axis,
-        *sorted({0, 1, 2} - {axis}, key=lambda a: np.abs(run.directions[:, a]).argmax()),
-    ]
-    signs = np.sign(run.directions.sum(axis=0))[order]
-    flips = tuple(slice(None, None, -1 if n and s < 0 else 1) for n, s in enumerate(signs))
+    world = np.abs(run.directions).argmax(axis=0)
+    order = [axis, *sorted({0, 1, 2} - {axis}, key=lambda a: world[a])]
+    # the network sees the others run to the right, front or top
+    signs = np.where(np.arange(3) > 0, np.sign(run.directions.sum(axis=0))[order], 1)
+    flips = tuple(slice(None, None, int(sign)) for sign in signs)
 
     def turned(image):
         return np.ascontiguousarray(image.transpose(order)[flips])
 
-    directions = run.directions[:, order] * np.where(np.arange(3) > 0, signs, 1)
     # the scan shows a place at +mm, so that place's content lies at -mm from there in the guides
     apart = run.misalignment.copy()
     apart[0] -= run.mm
-    apart = np.stack([turned(part) for part in apart[order]])
-    apart *= np.where(np.arange(3) > 0, signs, 1).reshape(3, 1, 1, 1)
+    apart = np.stack([turned(part) for part in apart[order]]) * signs.reshape(3, 1, 1, 1)
     return replace(
         run,
         recorded={name: turned(image) for name, image in run.recorded.items()},
         guides={name: turned(image) for name, image in run.guides.items()},
         mm=0 * turned(run.mm), brain=turned(run.brain), fa=turned(run.fa),
-        directions=directions, misalignment=apart.astype(np.float32),
+        directions=run.directions[:, order] * signs, misalignment=apart.astype(np.float32),
     )  # fmt: skip
