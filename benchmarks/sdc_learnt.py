@@ -78,7 +78,7 @@ def estimators(network, settings: EstimatorSettings) -> dict[str, Callable]:
     headers = np.eye(4)
 
     def learnt(measured, guides, _, start=headers):
-        return _on_grid(predict(measured, guides, start, network), measured)
+        return on_grid(predict(measured, guides, start, network), measured)
 
     def variational(measured, guides, settings, start=headers):
         alone = replace(settings, **ALONE)
@@ -87,12 +87,12 @@ def estimators(network, settings: EstimatorSettings) -> dict[str, Callable]:
     def both(measured, guides, settings, start=headers):
         prior = predict(measured, guides, start, network)
         found = estimate_field(measured, guides, start, settings, prior)
-        return found.displacement_mm, _on_grid(prior, measured)[1]
+        return found.displacement_mm, on_grid(prior, measured)[1]
 
     return {"learnt": learnt, "variational": variational, "both": both}
 
 
-def _on_grid(prior, measured: Measured) -> Found:
+def on_grid(prior, measured: Measured) -> Found:
     return tuple(
         resample(m, prior.affine, measured.b0.shape, measured.affine, antialias=False)
         for m in (prior.mm, prior.sigma_mm)

@@ -30,15 +30,14 @@ from typing import NamedTuple
 import nibabel as nib
 import numpy as np
 import torch
-from sdc_learnt import append, estimators, row, runs, summary
+from sdc_learnt import append, estimators, on_grid, row, runs, summary
 from torch import nn
 
 from bids_gan.anatomy.template import affine_to_template
-from bids_gan.distortion.alignment import align_distorted
+from bids_gan.distortion.alignment import align_distorted, expect
 from bids_gan.distortion.coregister import Brain, coregister
 from bids_gan.distortion.correct import aligned_field
 from bids_gan.distortion.estimate import estimate_field
-from bids_gan.distortion.learnt import predict
 from bids_gan.distortion.quality import judge
 from bids_gan.distortion.types import EstimatorSettings, Guides, Measured
 from bids_gan.geometry import box_grid, resample
@@ -67,10 +66,10 @@ Route = Callable[["Case"], Found]
 
 
 class Start(NamedTuple):
-    """Pull matrices: under which the network looks, and from which its prediction is refined."""
+    """Pull matrices of the network's first look, and of the alignment."""
 
-    network: np.ndarray
-    estimate: np.ndarray
+    first: np.ndarray
+    pull: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -137,8 +136,8 @@ def placed_template(case: Case, path: Path) -> np.ndarray:
 def ours(case: Case, fa: np.ndarray) -> Found:
     """The product with a guide FA."""
     scene = (case.measured, replace(case.guides, fa=fa))
-    prior = predict(*scene, case.start.network, network())
-    found = estimate_field(*scene, case.start.estimate, SETTINGS, prior)
+    prior = expect(*scene, *case.start, network())
+    found = estimate_field(*scene, case.start.pull, SETTINGS, prior)
     return found.displacement_mm, found.dwi_to_t1w
 
 
@@ -183,20 +182,20 @@ def parts() -> dict[str, Route]:
         def run(case: Case) -> Found:
             begin, scene = getattr(case, start), (case.measured, case.guides)
             weights = {f"weight_{name}": 1.0 if name in images else 0.0 for name in ("b0", "fa")}
-            prior = predict(*scene, begin.network, looking(looks), images)
+            prior = expect(*scene, *begin, looking(looks), images)
             settings = replace(SETTINGS, **weights | changes)
-            found = estimate_field(*scene, begin.estimate, settings, prior)
+            found = estimate_field(*scene, begin.pull, settings, prior)
             return found.displacement_mm, found.dwi_to_t1w
 
         return run
 
     def learnt(case: Case) -> Found:
-        scene = (case.measured, case.guides, SETTINGS, case.start.network)
-        return estimators(network(), SETTINGS)["learnt"](*scene)[0], case.start.estimate
+        prior = expect(case.measured, case.guides, *case.start, network())
+        return on_grid(prior, case.measured)[0], case.start.pull
 
     def variational(case: Case) -> Found:
-        scene = (case.measured, case.guides, SETTINGS, case.start.estimate)
-        return estimators(network(), SETTINGS)["variational"](*scene)[0], case.start.estimate
+        scene = (case.measured, case.guides, SETTINGS, case.start.pull)
+        return estimators(network(), SETTINGS)["variational"](*scene)[0], case.start.pull
 
     return {
         "all parts": route(),

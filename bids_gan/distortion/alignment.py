@@ -6,6 +6,7 @@ has moved. Which of the two is right shows in how well the rest can be explained
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from bids_gan.distortion.coregister import Brain, Coregistration, coregister, moved
 from bids_gan.distortion.estimate import estimate_field
-from bids_gan.distortion.learnt import predict
+from bids_gan.distortion.learnt import IMAGES, predict
 from bids_gan.distortion.types import EstimatorSettings, FieldPrior, Guides, Level, Measured
 from bids_gan.geometry import pe_axis_sign, resample, voxel_sizes
 
@@ -40,8 +41,7 @@ class Alignment:
     ----------
     coregistration : Coregistration
     start : (4, 4) array
-        Pull matrix under which the estimator looked. How far a head has moved since tells it what
-        to believe of a constant displacement, so it looks once, from where heads lie as a rule.
+        Pull matrix under which the estimator looked first, see :func:`expect`.
     expected : FieldPrior
         On a grid of its own.
     inside : (I, J, K) bool array
@@ -55,7 +55,7 @@ class Alignment:
 
     @property
     def move(self) -> np.ndarray:
-        """Move of the head since `start`, see :func:`head_move`."""
+        """Move of the head that it still sees, see :func:`head_move`."""
         return head_move(self.expected, self.inside)
 
     @property
@@ -92,17 +92,13 @@ def align_distorted(
 
     Notes
     -----
-    Two starts are compared, each mended by the move of the head that the network sees: the
-    headers, and a registration of the recorded image. The scans of a session share the scanner's
-    coordinates, so the headers are preferred unless the registration makes the network clearly
-    surer; and its translation along the phase encoding is not believed, which may be displacement.
+    Two starts are compared: the headers, and a registration of the recorded image. The scans of a
+    session share the scanner's coordinates, so the headers are preferred unless the registration
+    makes the network clearly surer; and its translation along the phase encoding is not believed,
+    which may be displacement. The better one is mended by the move of the head that the network
+    sees, and it looks again.
     """
     brain = Brain(measured.b0, b0_mask, measured.affine)
-
-    def mended(start: Coregistration) -> Alignment:
-        found = seen(measured, guides, start, network)
-        nearer = start.nearer(brain, anatomy, found.start @ found.move)
-        return replace(found, coregistration=nearer)
 
     found = coregister(brain, anatomy)
     starts = [found]
@@ -110,13 +106,48 @@ def align_distorted(
         axis, _ = pe_axis_sign(measured.pe_direction)
         direction = measured.affine[:3, axis] / voxel_sizes(measured.affine)[axis]
         starts = [found.without_shift(direction), found.by_headers()]
-    return _surest([mended(start) for start in starts])
+    first = _surest([seen(measured, guides, start, network) for start in starts])
+    nearer = first.coregistration.nearer(brain, anatomy, first.start @ first.move)
+    expected = expect(measured, guides, first.start, nearer.dwi_to_t1w, network)
+    inside = _brain(expected, guides, nearer.dwi_to_t1w)
+    return Alignment(nearer, first.start, expected, inside)
+
+
+def expect(
+    measured: Measured,
+    guides: Guides,
+    start: np.ndarray,
+    pull: np.ndarray,
+    network: nn.Module,
+    images: Collection[str] = IMAGES,
+) -> FieldPrior:
+    """What the network expects once it is told where the head lies.
+
+    Parameters
+    ----------
+    measured : Measured
+    guides : Guides
+    start, pull : (4, 4) array
+        Pull matrices from diffusion world to T1w world, before and after the alignment.
+    network : module
+    images : collection of {'b0', 'fa'}
+        As of :func:`bids_gan.distortion.learnt.predict`.
+
+    Returns
+    -------
+    FieldPrior
+        Of the look under `pull`, but for the mean in the brain: how far the head has moved tells
+        how much of a constant displacement to believe, and only the look from `start` sees that.
+    """
+    first, again = (predict(measured, guides, each, network, images) for each in (start, pull))
+    constant = first.mm[_brain(first, guides, start)].mean()
+    return replace(again, mm=again.mm + constant - again.mm[_brain(again, guides, pull)].mean())
 
 
 def seen(
     measured: Measured, guides: Guides, coregistration: Coregistration, network: nn.Module
 ) -> Alignment:
-    """What the network expects under an alignment, which is left as it is.
+    """What the network expects in one look under an alignment, which is left as it is.
 
     Parameters
     ----------
@@ -127,10 +158,13 @@ def seen(
     """
     pull = coregistration.dwi_to_t1w
     expected = predict(measured, guides, pull, network)
-    mask = (guides.mask > 0).astype(np.float32)
-    grid = expected.mm.shape, expected.affine
-    inside = resample(mask, guides.affine, *grid, target_to_source=pull) > 0.5
-    return Alignment(coregistration, pull, expected, inside)
+    return Alignment(coregistration, pull, expected, _brain(expected, guides, pull))
+
+
+def _brain(expected: FieldPrior, guides: Guides, pull: np.ndarray) -> np.ndarray:
+    """Brain of the T1w on the grid of what is expected."""
+    mask, grid = (guides.mask > 0).astype(np.float32), (expected.mm.shape, expected.affine)
+    return resample(mask, guides.affine, *grid, target_to_source=pull) > 0.5
 
 
 def head_move(expected: FieldPrior, inside: np.ndarray) -> np.ndarray:

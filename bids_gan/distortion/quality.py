@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_gan.distortion.alignment import Alignment, seen
+from bids_gan.distortion.alignment import Alignment
 from bids_gan.distortion.estimate import similarity
 from bids_gan.distortion.learnt import predict
 from bids_gan.distortion.score import calibrated
@@ -75,8 +75,7 @@ def judge(
         ``accepted`` (bool), ``reasons`` (list of sentences, empty when accepted) and the numbers
         behind them.
     """
-    again = seen(measured, guides, alignment.coregistration, network)
-    left_degrees, left_mm = again.move_size
+    left_degrees, left_mm = alignment.move_size
     numbers = {
         **_field_numbers(measured, estimate),
         "overlap": alignment.coregistration.overlap,
@@ -120,7 +119,7 @@ def held_out(
 
     before, fields, numbers = alike(np.zeros(measured.b0.shape)), [], {}
     for name, source in (("b0", "fa"), ("fa", "b0")):
-        found = predict(measured, guides, alignment.start, network, (source,))
+        found = predict(measured, guides, pull, network, (source,))
         fields.append(resample(found.mm, found.affine, *grid, antialias=False, mode="nearest"))
         after = alike(fields[-1])[name]
         numbers[f"held_out_{name}_before"] = before[name]

@@ -53,7 +53,7 @@ class EstimatorSettings:
     weight_b0: float = 1.0
     bending: float = 500.0
     magnitude: float = 1e-3
-    prior: float = 0.05
+    prior: float = 0.15
     fold: float = 10.0
     rigid: float = 0.02
     rigid_iterations: int = 60
