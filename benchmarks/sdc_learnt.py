@@ -38,6 +38,7 @@ AXES = (1, 1, 0, 1, 2)
 SPACINGS = (3.0, 2.0, 2.5, 3.0, 1.5, 2.0, 2.5)
 PEAK_MM = (3.0, 15.0)
 STRONG_MM = 3.0
+RENDERS = {"renders": 2}
 ESTIMATORS = ("learnt", "variational", "both")
 #: settings of the variational estimator without a prior, where they differ
 ALONE = {
@@ -47,6 +48,13 @@ ALONE = {
 }  # fmt: skip
 
 Found = tuple[np.ndarray, np.ndarray | None]
+
+
+def rendered(heads: list[str], label_maps: Path, cache: Path) -> list:
+    """People of label maps, as many of each however many the recipe trains on."""
+    recipe = read_recipe("distortion")
+    changes = {"label_maps": {"test": heads}, "simulation": recipe["simulation"] | RENDERS}
+    return rendered_people(recipe | changes, label_maps, cache, "test")
 
 
 def runs(people: list, number: int, noise: tuple[float, float] = NOISE) -> Iterator[BlipRun]:
@@ -171,8 +179,7 @@ def main() -> None:
 
     chosen = {k: getattr(options, k) for k in ("prior", "bending") if getattr(options, k)}
     settings = EstimatorSettings(**chosen)
-    recipe = read_recipe("distortion") | {"label_maps": {"test": options.people}}
-    people = rendered_people(recipe, options.label_maps, options.cache, "test")
+    people = rendered(options.people, options.label_maps, options.cache)
     learning = set(options.estimators) - {"variational"}
     network = load_model(find_card(options.network)).network if learning else None
     functions = estimators(network, settings)

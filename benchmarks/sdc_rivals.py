@@ -30,7 +30,7 @@ from typing import NamedTuple
 import nibabel as nib
 import numpy as np
 import torch
-from sdc_learnt import append, estimators, on_grid, row, runs, summary
+from sdc_learnt import append, estimators, on_grid, rendered, row, runs, summary
 from torch import nn
 
 from bids_gan.anatomy.template import affine_to_template
@@ -42,8 +42,6 @@ from bids_gan.distortion.quality import judge
 from bids_gan.distortion.types import EstimatorSettings, Guides, Measured
 from bids_gan.geometry import box_grid, resample
 from bids_gan.itk import to_ants
-from bids_gan.models.blip import rendered_people
-from bids_gan.models.recipe import read_recipe
 from bids_gan.models.registry import find_card, load_model
 from bids_gan.simulate.blip import BlipRun
 
@@ -325,8 +323,7 @@ def main() -> None:
     parser.add_argument("--figures", type=Path, help="folder for the figures of the errors")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    recipe = read_recipe("distortion") | {"label_maps": {"test": options.people}}
-    people = rendered_people(recipe, options.label_maps, options.cache, "test")
+    people = rendered(options.people, options.label_maps, options.cache)
     if options.cost:
         cases = list(runs(people, 2, NOISE))
         print("\n".join(cost_table(Case.of(cases[1]))))

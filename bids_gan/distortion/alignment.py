@@ -59,10 +59,18 @@ class Alignment:
         return head_move(self.expected, self.inside)
 
     @property
-    def move_size(self) -> tuple[float, float]:
-        """That move as a rotation in degrees, and as one of the brain's centre in mm."""
-        points = nib.affines.apply_affine(self.expected.affine, np.argwhere(self.inside))
-        return moved(self.move, points.mean(axis=0))
+    def left(self) -> dict[str, float]:
+        """What it still sees of the head, once it is aligned.
+
+        ``left_degrees``, ``left_mm``: its move, as a rotation and as one of the brain's centre;
+        ``left_bend_mm``: what else is misaligned, root mean square in the brain.
+        """
+        here = nib.affines.apply_affine(self.expected.affine, np.argwhere(self.inside))
+        degrees, mm = moved(self.move, here.mean(axis=0))
+        bend = here + self.expected.apart[self.inside]
+        bend -= nib.affines.apply_affine(self.move, here)
+        rms = float(np.sqrt(np.mean(np.sum(bend**2, axis=1))))
+        return {"left_degrees": degrees, "left_mm": mm, "left_bend_mm": rms}
 
     @property
     def error_mm(self) -> float:

@@ -75,12 +75,10 @@ def judge(
         ``accepted`` (bool), ``reasons`` (list of sentences, empty when accepted) and the numbers
         behind them.
     """
-    left_degrees, left_mm = alignment.move_size
     numbers = {
         **_field_numbers(measured, estimate),
         "overlap": alignment.coregistration.overlap,
-        "left_mm": left_mm,
-        "left_degrees": left_degrees,
+        **alignment.left,
         **expected_numbers(estimate),
         **held_out(measured, guides, alignment, estimate, network),
     }

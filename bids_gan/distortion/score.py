@@ -21,6 +21,7 @@ PHRASES = {
     "expected_share": "the error that the network expects over the variation of the field is",
     "left_degrees": "once aligned, the network still sees the head turned, in degrees, by",
     "left_mm": "once aligned, the network still sees the head displaced, in mm, by",
+    "left_bend_mm": "once aligned, the network still sees the head bent, in mm, by",
     "refined_field": "the field differs from what the network expects, in its deviations, by",
     "held_out_correlation": "fields found from FA alone and from the b=0 image alone correlate by",
     "held_out_b0_after": "under a field found from FA alone, b=0 agrees with the anatomy by",

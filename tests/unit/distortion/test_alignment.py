@@ -8,7 +8,7 @@ from phantom import brain_mask, grid, soft_brain, texture, world_points
 from bids_gan.diffusion.rigid import rigid_matrix, rigid_parameters
 from bids_gan.distortion import alignment
 from bids_gan.distortion import coregister as module
-from bids_gan.distortion.alignment import align_distorted, head_move
+from bids_gan.distortion.alignment import Alignment, align_distorted, head_move
 from bids_gan.distortion.coregister import Brain, Coregistration, coregister, mask_overlap
 from bids_gan.distortion.correct import RunImages, align
 from bids_gan.distortion.types import FieldPrior, Guides, Measured
@@ -126,7 +126,8 @@ def test_headers_are_kept_unless_a_registration_is_clearly_surer(sigmas, chosen,
     first = chosen * uneven + moves[chosen]
     assert inside.mean() == pytest.approx(first[mask_under(chosen)].mean(), abs=1e-4)
     # what the network still sees is noted for the gate
-    assert best.move_size == (pytest.approx(0, abs=1e-4), pytest.approx(0.2, abs=1e-4))
+    still = {"left_degrees": 0, "left_mm": 0.2, "left_bend_mm": 0}
+    assert best.left == {k: pytest.approx(v, abs=1e-4) for k, v in still.items()}
 
 
 def test_translation_along_the_phase_encoding_is_left_out_where_the_brain_is():
@@ -204,3 +205,17 @@ def test_move_is_the_rigid_part_of_a_misalignment(orientation):
     error = rigid_parameters(found @ np.linalg.inv(move), np.zeros(3))
     assert np.abs(np.rad2deg(error[:3])).max() < 0.2
     assert np.abs(error[3:]).max() < 0.2
+
+
+@pytest.mark.parametrize("bend", [0.0, 1.5])
+def test_what_a_move_does_not_explain_is_a_bend(bend):
+    shape, affine = grid("LIA", (6.0, 6.0, 6.0))
+    points = world_points(shape, affine)
+    apart = nib.affines.apply_affine(rigid_matrix(POSE, np.zeros(3)), points) - points
+    inside = brain_mask(points)
+    uneven = np.random.default_rng(0).choice([-1.0, 1.0], apart.shape[:-1])
+    apart[..., 1] += bend * uneven
+    found = Coregistration(np.eye(4), "header", "header", 0.0, 0.0, 0.9, 0.9, np.zeros(3))
+    left = Alignment(found, np.eye(4), expected(affine, shape, apart), inside).left
+    assert left["left_bend_mm"] == pytest.approx(bend, abs=0.05)
+    assert left["left_degrees"] == pytest.approx(np.rad2deg(np.linalg.norm(POSE[:3])), rel=0.1)
