@@ -27,15 +27,13 @@ from scipy.stats import mannwhitneyu
 from bids_gan.distortion import quality, score
 from bids_gan.distortion.score import Score
 
-#: numbers whose weights can be explained; how steep or large a field is depends on the simulation
-NAMES = (
-    "expected_share", "left_degrees", "left_mm", "refined_field", "held_out_correlation",
-    "held_out_b0_after",
-)  # fmt: skip
+#: numbers of the score: others add nothing to them
+NAMES = ("expected_share", "left_bend_mm")
 #: what else is known
 OTHERS = (
-    "expected_error_mm", "overlap", "jacobian_min", "displacement_deviation_mm",
-    "displacement_p99_mm", "displacement_spread_mm", "held_out_b0_gain", "held_out_fa_gain",
+    "expected_error_mm", "left_degrees", "left_mm", "refined_field", "overlap", "jacobian_min",
+    "displacement_deviation_mm", "displacement_p99_mm", "displacement_spread_mm",
+    "held_out_correlation", "held_out_b0_gain", "held_out_fa_gain", "held_out_b0_after",
     "held_out_fa_after",
 )  # fmt: skip
 RIDGE = 5.0
@@ -70,7 +68,7 @@ def are(rows: list[dict], outcome: str) -> np.ndarray:
 def fitted(rows: list[dict], limit: float = 0.0) -> Score:
     """Score whose sum is the log odds that a field helps, if it does not do nothing."""
     rows = [row for row in rows if row["outcome"] != "neither"]
-    values = np.array([[row[name] for name in NAMES] for row in rows])
+    values = np.array([score.logarithms(row, NAMES) for row in rows])
     means, deviations = values.mean(axis=0), values.std(axis=0)
     plain = Score(
         NAMES, tuple(means), tuple(deviations), (1.0,) * len(NAMES), offset=0.0, limit=limit
@@ -149,7 +147,7 @@ def wilson(count: int, of: int) -> tuple[float, float]:
 def report(rows: list[dict], passed: np.ndarray) -> Iterator[str]:
     """Table by condition, both error rates, and the same if every change counts."""
     kinds = ("harmful", "helpful", "neither")
-    yield "| targets | runs |" + " | ".join(f"{kind} | of them passed" for kind in kinds) + " |"
+    yield "| targets | runs | " + " | ".join(f"{kind} | of them passed" for kind in kinds) + " |"
     yield "|---" * 8 + "|"
     groups = np.array([row["condition"] for row in rows])
     for name in (*dict.fromkeys(sorted(groups, key=lambda g: (g != "good", g))), "all"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,30 +17,28 @@ _FARTHEST = 3.0
 #: numbers that a refusal names
 _NAMED = 2
 
+#: added to a number before its logarithm is taken: less is nothing
+_NOTHING = 0.1
+
 #: what the numbers of the score are called in a sentence
 PHRASES = {
     "expected_share": "the error that the network expects over the variation of the field is",
-    "left_degrees": "once aligned, the network still sees the head turned, in degrees, by",
-    "left_mm": "once aligned, the network still sees the head displaced, in mm, by",
     "left_bend_mm": "once aligned, the network still sees the head bent, in mm, by",
-    "refined_field": "the field differs from what the network expects, in its deviations, by",
-    "held_out_correlation": "fields found from FA alone and from the b=0 image alone correlate by",
-    "held_out_b0_after": "under a field found from FA alone, b=0 agrees with the anatomy by",
 }
 
 
 @dataclass(frozen=True)
 class Score:
-    """Weighted sum of standardised numbers, the higher the better.
+    """Weighted sum of the standardised logarithms of numbers, the higher the better.
 
     Attributes
     ----------
     names : tuple of str
-        Numbers of :func:`bids_gan.distortion.quality.judge`.
+        Numbers of :func:`bids_gan.distortion.quality.judge`, none of them negative.
     means, deviations : tuple of float
-        By which they are standardised: of the simulated runs of the calibration.
+        By which their logarithms are standardised: of the simulated runs of the calibration.
     weights : tuple of float
-        Of the standardised numbers, which are kept within three standard deviations.
+        Of the standardised logarithms, which are kept within three standard deviations.
     offset : float
         Added to the sum: it then is the logarithm of the odds that the field helps.
     limit : float
@@ -55,7 +54,7 @@ class Score:
 
     def parts(self, numbers: dict[str, float]) -> np.ndarray:
         """What each number adds to the score; what is not finite counts as bad as can be."""
-        values = np.array([numbers[name] for name in self.names], float)
+        values = logarithms(numbers, self.names)
         weights = np.array(self.weights)
         standard = (values - self.means) / self.deviations
         standard = np.where(np.isfinite(values), standard, -np.sign(weights) * np.inf)
@@ -73,13 +72,18 @@ class Score:
         worst = np.argsort(self.parts(numbers))[:_NAMED]
         against = "; ".join(
             f"{PHRASES[self.names[n]]} {numbers[self.names[n]]:.3f} "
-            f"(mean of simulated runs: {self.means[n]:.3f})"
+            f"(typical of simulated runs: {np.exp(self.means[n]) - _NOTHING:.3f})"
             for n in worst
         )
         return (
             f"The score of the field is {score:.2f}, at least {self.limit:.2f} is asked for. "
             f"What weighs most against it: {against}."
         )
+
+
+def logarithms(numbers: dict[str, float], names: Sequence[str]) -> np.ndarray:
+    """Logarithms of some numbers, as the score takes them."""
+    return np.log(_NOTHING + np.array([numbers[name] for name in names], float))
 
 
 @cache
