@@ -2,10 +2,10 @@
 
 How well the corrected images agree with their guides says nothing, because that agreement was
 optimised and rises under wrong fields too. Judged instead: how large an error the network expects
-of its own field, whether it still sees the head turned once T1w and scan are aligned, whether a
-field found from FA alone improves the b=0 image that it never saw, and the reverse, whether both
-find the same, how the field varies (all this in one score, :mod:`bids_gan.distortion.score`), and
-whether the field is physical.
+beside the field that it found, how bent it still sees the head once T1w and scan are aligned (both
+in one score, :mod:`bids_gan.distortion.score`), and whether the field is physical. Told beside it,
+but without a say: whether a field found from FA alone improves the b=0 image that it never saw,
+and the reverse, and whether both find the same.
 """
 
 from __future__ import annotations
@@ -41,11 +41,14 @@ class GateThresholds:
         Largest 99th percentile of the absolute displacement in the brain.
     overlap : float
         Least share of the smaller brain mask inside the other.
+    expected_share : float
+        Largest error that the network may expect, over the variation of the field.
     """
 
     steep_share: float = 0.03
     displacement_mm: float = 15.0
     overlap: float = 0.8
+    expected_share: float = 1.5
 
 
 def judge(
@@ -211,6 +214,11 @@ def physical_reasons(
             n["overlap"] < limits.overlap,
             f"Only {n['overlap']:.0%} of the smaller brain mask lies inside the other after "
             f"alignment with the T1w; at least {limits.overlap:.0%} is asked for.",
+        ),
+        (
+            not n["expected_share"] <= limits.expected_share,
+            f"The network expects an error of {n['expected_share']:.2f} times the variation of the "
+            f"field; at most {limits.expected_share:.2f} is believable.",
         ),
     )
     return [sentence for broken, sentence in checks if broken]

@@ -9,13 +9,14 @@ from bids_gan.distortion.types import FieldEstimate, FieldPrior
 from bids_gan.reports.numbers import known_numbers
 
 SCORE = Score(
-    names=("held_out_correlation", "expected_share"),
-    means=(0.7, 1.0),
-    deviations=(0.1, 0.5),
-    weights=(2.0, -1.0),
+    names=("left_bend_mm", "expected_share"),
+    means=(np.log(0.5), np.log(1.1)),
+    deviations=(0.2, 0.5),
+    weights=(-2.0, -1.0),
     offset=0.5,
     limit=1.0,
 )
+TYPICAL = {"left_bend_mm": 0.4, "expected_share": 1.0}
 FINE = {
     "jacobian_steep_share": 0.0,
     "displacement_p99_mm": 8.0,
@@ -27,32 +28,36 @@ def numbers(deviations):
     """Numbers so many standard deviations to the good side of the calibration's mean."""
     rule = calibrated()
     columns = zip(rule.names, rule.means, rule.deviations, rule.weights, strict=True)
-    return FINE | {name: m + deviations * d * np.sign(w) for name, m, d, w in columns}
+    return FINE | {n: np.exp(m + deviations * d * np.sign(w)) - 0.1 for n, m, d, w in columns}
 
 
-def test_score_is_a_weighted_sum():
-    assert SCORE.of({"held_out_correlation": 0.8, "expected_share": 1.5}) == pytest.approx(1.5)
+def test_score_is_a_weighted_sum_of_logarithms():
+    assert SCORE.of(TYPICAL) == pytest.approx(0.5)
+    smaller = {"left_bend_mm": 0.5 * np.exp(-0.2) - 0.1, "expected_share": 1.1 * np.exp(0.5) - 0.1}
+    assert SCORE.of(smaller) == pytest.approx(0.5 + 2 - 1)
 
 
 def test_nothing_weighs_more_than_what_was_calibrated():
-    far = SCORE.of({"held_out_correlation": 0.7, "expected_share": 100.0})
-    assert far == pytest.approx(SCORE.of({"held_out_correlation": 0.7, "expected_share": 2.5}))
+    far, three = (
+        SCORE.of(TYPICAL | {"expected_share": x}) for x in (1e6, 1.1 * np.exp(1.5) - 0.1)
+    )
+    assert far == pytest.approx(three)
 
 
 @pytest.mark.parametrize("name", SCORE.names)
-def test_what_is_not_finite_is_as_bad_as_can_be(name):
-    fine = {"held_out_correlation": 0.7, "expected_share": 1.0}
-    worst = {"held_out_correlation": -9.0, "expected_share": 9.0}
-    assert SCORE.of(fine | {name: np.nan}) == SCORE.of(fine | {name: worst[name]})
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_is_as_bad_as_can_be(name, value):
+    assert SCORE.of(TYPICAL | {name: value}) == SCORE.of(TYPICAL | {name: 1e6})
 
 
 def test_objection_names_score_limit_and_what_weighs_most():
-    text = SCORE.objection({"held_out_correlation": 0.45, "expected_share": 1.0})
-    assert "-4.50" in text
+    text = SCORE.objection({"left_bend_mm": 0.9, "expected_share": 1.2})
+    assert f"{SCORE.of({'left_bend_mm': 0.9, 'expected_share': 1.2}):.2f}" in text
     assert "1.00 is asked for" in text
     first, second = (PHRASES[name] for name in SCORE.names)
-    assert text.index(f"{first} 0.450") < text.index(f"{second} 1.000")
-    assert SCORE.objection({"held_out_correlation": 0.8, "expected_share": 1.0}) is None
+    assert text.index(f"{first} 0.900") < text.index(f"{second} 1.200")
+    assert "typical of simulated runs: 0.400" in text
+    assert SCORE.objection({"left_bend_mm": 0.1, "expected_share": 1.0}) is None
 
 
 def test_released_score_passes_good_numbers_and_refuses_bad_ones():
@@ -61,7 +66,7 @@ def test_released_score_passes_good_numbers_and_refuses_bad_ones():
 
 
 def test_every_number_of_the_released_score_has_a_name_and_a_phrase():
-    assert set(calibrated().names) <= set(PHRASES)
+    assert set(calibrated().names) == set(PHRASES)
     assert {*calibrated().names, "gate_score"} <= set(known_numbers())
 
 
@@ -71,6 +76,8 @@ def test_every_number_of_the_released_score_has_a_name_and_a_phrase():
         ({"jacobian_steep_share": 0.05}, "compressed"),
         ({"displacement_p99_mm": 30.0}, "percentile"),
         ({"overlap": 0.5}, "mask"),
+        ({"expected_share": 2.0}, "expects an error"),
+        ({"expected_share": np.nan}, "expects an error"),
     ],
 )
 def test_no_score_excuses_a_field_that_is_not_physical(broken, word):

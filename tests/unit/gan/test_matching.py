@@ -10,7 +10,12 @@ from bids_gan.gan.losses.image import gaussian_nll
 from bids_gan.gan.methods.displacement import Displacement, displacement_heads
 from bids_gan.gan.networks.factory import build_network
 from bids_gan.gan.networks.low_order import low_order
-from bids_gan.gan.networks.matching import MatchingUNet, sample_at, shifted_correlation
+from bids_gan.gan.networks.matching import (
+    _MOVES,
+    MatchingUNet,
+    sample_at,
+    shifted_correlation,
+)
 
 SMALL = {"kind": "matching-unet", "in_channels": 9, "out_channels": 5, "widths": [8, 8]}
 
@@ -157,7 +162,7 @@ def test_second_look_adds_to_the_first():
     x[:, 5] = 1
     zero = torch.zeros(1, 4, 16, 8, 8)
     with torch.no_grad():
-        apart = network._aligned(x, zero[:, :1], zero[:, 1:], 2)
+        apart = network._aligned(x, zero[:, :1], zero[:, 1:], _MOVES)
         first = network._look(x, zero[:, :1], apart).float()
         apart = apart + low_order(first[:, 2:], x[:, 5:6])
         apart = network._aligned(x, first[:, :1], apart, 1)
