@@ -217,8 +217,8 @@ def physical_reasons(
         ),
         (
             not n["expected_share"] <= limits.expected_share,
-            f"The network expects an error of {n['expected_share']:.2f} times the variation of the "
-            f"field; at most {limits.expected_share:.2f} is believable.",
+            f"The network expects an error of {n['expected_share']:.2f} times the variation of "
+            f"the field; at most {limits.expected_share:.2f} is believable.",
         ),
     )
     return [sentence for broken, sentence in checks if broken]
