@@ -205,8 +205,12 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="into the package")
     options = parser.parse_args()
     rows = read(options.runs)
+    rule = calibrated(rows, options.harm)
+    passed = left_out(rows) >= rule.limit
     print("\n".join([*single(rows), "", *report(rows, judged(rows, options.harm))]))
-    text = json.dumps(as_text(calibrated(rows, options.harm), len(rows)), indent=2)
+    print(_rate("harmful that pass the limit of all heads", passed[are(rows, "harmful")]))
+    print(_rate("helpful that it refuses", ~passed[are(rows, "helpful")]))
+    text = json.dumps(as_text(rule, len(rows)), indent=2)
     print(text)
     if options.write:
         score.FILE.write_text(text + "\n", encoding="utf-8")
