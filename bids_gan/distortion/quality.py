@@ -83,7 +83,7 @@ def judge(
         "overlap": alignment.coregistration.overlap,
         **alignment.left,
         **expected_numbers(estimate),
-        **held_out(measured, guides, alignment, estimate, network),
+        **held_out(measured, guides, estimate, network),
     }
     numbers["gate_score"] = calibrated().of(numbers)
     against = reasons(numbers, thresholds)
@@ -91,11 +91,7 @@ def judge(
 
 
 def held_out(
-    measured: Measured,
-    guides: Guides,
-    alignment: Alignment,
-    estimate: FieldEstimate,
-    network: nn.Module,
+    measured: Measured, guides: Guides, estimate: FieldEstimate, network: nn.Module
 ) -> dict[str, float]:
     """What a field from FA alone does to b=0, one from b=0 alone to FA, and how they differ.
 
