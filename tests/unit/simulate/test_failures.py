@@ -43,6 +43,21 @@ def test_misalignment_of_warped_guides_puts_them_in_place(run, how, axis):
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
+def test_misalignment_of_misplaced_guides_puts_them_in_place(run, axis):
+    for seed in range(3):
+        whole = run(axis, seed)
+        rng = np.random.default_rng(seed)
+        spoilt = failures.misplaced(whole, tuple(whole.guides), rng)
+        right, none, wrong = (agreement(spoilt, sign) for sign in (1, 0, -1))
+        assert right > agreement(whole) - 0.1
+        assert right > max(none, wrong) + 0.2
+    # of FA alone it is no matter of where the head lies
+    alone = failures.misplaced(whole, ("synth_fa",), rng)
+    assert alone.misalignment is whole.misalignment
+    assert alone.guides["t2"] is whole.guides["t2"]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("wrong", [1, 2])
 def test_another_phase_encoding_turns_displacement_into_misalignment(run, axis, wrong):
     for seed in range(4):  # both polarities are among them
