@@ -66,9 +66,9 @@ class Alignment:
         ``left_bend_mm``: what else is misaligned, root mean square in the brain.
         """
         here = nib.affines.apply_affine(self.expected.affine, np.argwhere(self.inside))
-        degrees, mm = moved(self.move, here.mean(axis=0))
-        bend = here + self.expected.apart[self.inside]
-        bend -= nib.affines.apply_affine(self.move, here)
+        move = self.move
+        degrees, mm = moved(move, here.mean(axis=0))
+        bend = here + self.expected.apart[self.inside] - nib.affines.apply_affine(move, here)
         rms = float(np.sqrt(np.mean(np.sum(bend**2, axis=1))))
         return {"left_degrees": degrees, "left_mm": mm, "left_bend_mm": rms}
 
@@ -116,9 +116,9 @@ def align_distorted(
         starts = [found.without_shift(direction), found.by_headers()]
     first = _surest([seen(measured, guides, start, network) for start in starts])
     nearer = first.coregistration.nearer(brain, anatomy, first.start @ first.move)
-    expected = expect(measured, guides, first.start, nearer.dwi_to_t1w, network)
-    inside = _brain(expected, guides, nearer.dwi_to_t1w)
-    return Alignment(nearer, first.start, expected, inside)
+    again = seen(measured, guides, nearer, network)
+    expected = _with_mean_of(first.expected, first.inside, again.expected, again.inside)
+    return replace(again, start=first.start, expected=expected)
 
 
 def expect(
@@ -147,9 +147,16 @@ def expect(
         Of the look under `pull`, but for the mean in the brain: how far the head has moved tells
         how much of a constant displacement to believe, and only the look from `start` sees that.
     """
-    first, again = (predict(measured, guides, each, network, images) for each in (start, pull))
-    constant = first.mm[_brain(first, guides, start)].mean()
-    return replace(again, mm=again.mm + constant - again.mm[_brain(again, guides, pull)].mean())
+    first, again = (_look(measured, guides, each, network, images) for each in (start, pull))
+    return _with_mean_of(*first, *again)
+
+
+def _with_mean_of(
+    first: FieldPrior, inside_first: np.ndarray, again: FieldPrior, inside: np.ndarray
+) -> FieldPrior:
+    """What the second look expects, with the mean in the brain of the first."""
+    shift = first.mm[inside_first].mean() - again.mm[inside].mean()
+    return replace(again, mm=again.mm + shift)
 
 
 def seen(
@@ -165,14 +172,20 @@ def seen(
     network : module
     """
     pull = coregistration.dwi_to_t1w
-    expected = predict(measured, guides, pull, network)
-    return Alignment(coregistration, pull, expected, _brain(expected, guides, pull))
+    return Alignment(coregistration, pull, *_look(measured, guides, pull, network))
 
 
-def _brain(expected: FieldPrior, guides: Guides, pull: np.ndarray) -> np.ndarray:
-    """Brain of the T1w on the grid of what is expected."""
+def _look(
+    measured: Measured,
+    guides: Guides,
+    pull: np.ndarray,
+    network: nn.Module,
+    images: Collection[str] = IMAGES,
+) -> tuple[FieldPrior, np.ndarray]:
+    """What the network expects, and the brain of the T1w on its grid."""
+    expected = predict(measured, guides, pull, network, images)
     mask, grid = (guides.mask > 0).astype(np.float32), (expected.mm.shape, expected.affine)
-    return resample(mask, guides.affine, *grid, target_to_source=pull) > 0.5
+    return expected, resample(mask, guides.affine, *grid, target_to_source=pull) > 0.5
 
 
 def head_move(expected: FieldPrior, inside: np.ndarray) -> np.ndarray:

@@ -39,18 +39,18 @@ def spoilt(run: BlipRun, rng: np.random.Generator, another: Callable[[], BlipRun
     another : callable
         Gives a run of another person on the same grid.
     """
-    kinds = {
-        lambda: without(run, "fa", "synth_fa"): 0.07,
-        lambda: without(run, "b0", "t2"): 0.05,
-        lambda: misplaced(run, ("synth_fa",), rng): 0.04,
-        lambda: misplaced(run, tuple(run.guides), rng): 0.02,
-        lambda: with_guides_of(run, another()): 0.03,
-        lambda: warped(run, bend(run, rng)): 0.04,
-        lambda: warped(run, throw(run, rng)): 0.04,
-        lambda: noisy(run, rng): 0.03,
-    }
+    kinds = (
+        (0.07, lambda: without(run, "fa", "synth_fa")),
+        (0.05, lambda: without(run, "b0", "t2")),
+        (0.04, lambda: misplaced(run, ("synth_fa",), rng)),
+        (0.02, lambda: misplaced(run, tuple(run.guides), rng)),
+        (0.03, lambda: with_guides_of(run, another())),
+        (0.04, lambda: warped(run, bend(run, rng))),
+        (0.04, lambda: warped(run, throw(run, rng))),
+        (0.03, lambda: noisy(run, rng)),
+    )
     chance = rng.random()
-    for kind, share in kinds.items():
+    for share, kind in kinds:
         chance -= share
         if chance < 0:
             return kind()
