@@ -63,6 +63,10 @@ MOVE = (0.1, 2.0)
 #: standard deviation of the field in the brain
 _OFFSET = (0.2, 0.5)
 _FIELD_BLUR = 2.0
+#: share of the exchanged fields that know nothing of air and bone
+_ANY_FIELD = 0.15
+#: standard deviation of the logarithm of the contrast curve's exponent
+_GAMMA = 0.12
 #: chance that the sidecar tells another axis
 _WRONG_AXIS = 0.03
 #: readout of one second: a field in Hz is a displacement in voxels
@@ -231,7 +235,7 @@ class BlipRuns:
         runs = [spoilt(drawn(), rng, drawn) for _ in range(self.size)]
         if rng.random() < _WRONG_AXIS:
             wrong = int(rng.integers(1, 3))
-            runs = [encoded_along(run, wrong) for run in runs]
+            runs = [encoded_along(run, wrong, rng) for run in runs]
         examples = [run.example() for run in runs]
         return {
             key: torch.as_tensor(np.stack([one[key] for one in examples]), dtype=torch.float32)
@@ -266,7 +270,10 @@ class BlipRuns:
         at = view.places(rng)
         b0, fa, csf, dipole, brain, found = sample(person[[0, 1, 2, 3, 4, 7]], at).numpy()
         brain = brain > 0.5
-        if rng.random() < self.exchange:
+        kind = rng.random()
+        if kind < self.exchange * _ANY_FIELD:
+            dipole = _any_field(brain.shape, rng)
+        elif kind < self.exchange:
             dipole = self._mixture(person, at, brain, rng)
         mm = _displacement(dipole, brain, spacing, peak_mm, rng)
         seen = view.seen(rng)
@@ -294,6 +301,17 @@ class BlipRuns:
             field = shimmed(sample(other[3:4], there)[0].numpy(), brain)
             total += rng.uniform(0.3, 1) * _unit(field, brain)
         return total
+
+
+def _any_field(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
+    """Smooth field with hot spots anywhere: not every head is like those that were simulated."""
+    rough = smooth_noise(rng, shape, int(rng.integers(3, 8)))[0].numpy()
+    return rough * np.abs(rough)
+
+
+def _curve(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Image of another contrast: its tissues keep their order."""
+    return image.clip(min=0) ** float(np.exp(rng.normal(0, _GAMMA)))
 
 
 def _displacement(dipole, brain, spacing: float, peak_mm, rng: np.random.Generator) -> np.ndarray:
@@ -327,11 +345,11 @@ def _record(
     shape = b0.shape
     # long readouts blur along the phase encoding; fluid has a long T1, and pulsates
     blur = spacing * np.array([rng.uniform(0.3, 0.9), *rng.uniform(0.3, 0.6, 2)])
-    b0 = b0 * (1 - rng.uniform(0, 0.6) * csf)
+    b0 = _curve(b0 * (1 - rng.uniform(0, 0.6) * csf), rng)
     # nobody's FA is the pattern that a generator knows
     scale = int(rng.integers(12, 28))
     fa = fa * torch.exp(rng.uniform(0.1, 0.45) * smooth_noise(rng, shape, scale)[0]).numpy()
-    fa = fa * rng.uniform(0.9, 1.3)
+    fa = _curve(fa * rng.uniform(0.9, 1.3), rng)
     # diffusion weighting leaves little of the fluid: its share of a voxel hardly counts in FA
     weight = np.where(b0 > 0.3, 0.05 + 0.95 * (1 - csf), 0.02)
     stack = np.stack([b0, fa * weight, weight, csf], axis=-1).astype(np.float32)
@@ -358,6 +376,7 @@ def _guides(
     fa = ndimage.shift(fa, np.eye(3)[along] * rng.normal(0, 0.3 / spacing), order=1)
     fa = fa * (1 + rng.uniform(0, 0.3) * smooth_noise(rng, shape, 20)[0].numpy())
     t2, fa = (ndimage.gaussian_filter(image, rng.uniform(0.3, 0.6)) for image in (t2, fa))
+    t2, fa = _curve(t2, rng), _curve(fa, rng)
     t2 = t2 + rng.uniform(0, 0.04) * rng.standard_normal(shape, np.float32)
     guides = {"t2": t2, "synth_fa": fa.clip(0, 1), "brain": brain > rng.uniform(0.35, 0.65)}
     return guides, true_fa

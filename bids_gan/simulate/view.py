@@ -14,6 +14,10 @@ from bids_gan.simulate.coils import gradient_warp
 KEPT = 2.0
 #: extent of the network's grid to the right, front and top, mm
 _EXTENT = (176.0, 224.0, 176.0)
+#: spread of the logarithm of a head's size along each axis
+_SIZE = 0.05
+#: what gives it another shape: knots across the grid, and the largest standard deviation, mm
+_SHAPE = ((3, 5.0), (6, 3.0))
 #: chance that only one of T1w and diffusion image is corrected for its gradients
 _UNCORRECTED = 0.35
 
@@ -36,7 +40,7 @@ class View:
         directions[:, 0] *= rng.choice([-1, 1])
         shape = tuple(round(_EXTENT[a] / spacing) for a in order)
         tilt = Rotation.from_euler("xyz", rng.normal(0, 6, 3), degrees=True).as_matrix()
-        scale = np.diag(np.exp(rng.normal(0, 0.03, 3)))
+        scale = np.diag(np.exp(rng.normal(0, _SIZE, 3)))
         scale[0] *= rng.choice([-1, 1])
         middle = (np.array(person.shape[1:]) - 1) / 2 + rng.normal(0, 1.5, 3)
         return cls(shape, spacing, directions, tilt @ scale / KEPT, middle)
@@ -47,7 +51,10 @@ class View:
         grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
         matrix = torch.as_tensor((self.to_voxel @ self.directions).T, dtype=torch.float32)
         at = grid @ matrix + torch.as_tensor(self.middle, dtype=torch.float32)
-        return at + rng.uniform(0, 1.5) * smooth_noise(rng, self.shape, 6, 3).movedim(0, -1)
+        for knots, mm in _SHAPE:
+            bend = smooth_noise(rng, self.shape, knots, 3).movedim(0, -1)
+            at = at + rng.uniform(0, mm / KEPT) * bend
+        return at
 
     @staticmethod
     def misplaced(at: Tensor, move: float, rng: np.random.Generator) -> tuple[bool, Tensor]:

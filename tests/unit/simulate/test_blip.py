@@ -22,13 +22,13 @@ def agreement(run, mm):
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_true_displacement_undoes_the_distortion(person, axis):
     gains = []
-    for seed in range(8):
+    for seed in range(16):
         rng = np.random.default_rng([seed, axis])
         run = BlipRuns([person], 1).run(axis, rng, SPACING, (6.0, 8.0))
         assert abs(run.directions[axis, 0]) == SPACING
         right, none, wrong = (agreement(run, sign * run.mm) for sign in (1, 0, -1))
         gains.append((right - none, none - wrong))
-    assert min(np.mean(gains, axis=0)) > 0.01
+    assert min(np.mean(gains, axis=0)) > 0.005
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -91,7 +91,7 @@ def test_run_tells_what_a_perfect_generator_would_give_and_its_noise(person):
 
 
 def test_step_alone_decides(person, monkeypatch):
-    monkeypatch.setattr("bids_gan.simulate.view._EXTENT", (48.0, 64.0, 48.0))
+    monkeypatch.setattr("bids_gan.simulate.view._EXTENT", (96.0, 112.0, 96.0))
     first, again = (BlipRuns([person], 2, seed=4).batch(7) for _ in range(2))
     other = BlipRuns([person], 2, seed=4).batch(8)
     assert first["input"].shape[:2] == (2, 9)
