@@ -1,4 +1,4 @@
-"""``bids-gan-model list``, ``show``, ``range`` and ``join``: models and what is known of them."""
+"""``bids-gan-model list``, ``show`` and ``range``: what is known of models."""
 
 from __future__ import annotations
 
@@ -24,12 +24,6 @@ def add_parsers(commands) -> None:
         "bids_dir", type=Path, help="the T1w: for label maps, what `simulate` made of them"
     )
     seen.add_argument("models", nargs="+", help="cards that are changed: RUN/NAME.json")
-    joining = commands.add_parser(
-        "join", help="make one distortion estimator of several that were trained apart"
-    )
-    joining.set_defaults(run=_join)
-    joining.add_argument("models", nargs="+", help="name, or path of a .safetensors file")
-    joining.add_argument("--output", type=Path, required=True, help="NAME.safetensors")
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -56,13 +50,4 @@ def _note_range(options: argparse.Namespace) -> int:
     for card in cards:
         write_card(card.path, card.text | seen)
     print(json.dumps(seen, indent=2))
-    return 0
-
-
-def _join(options: argparse.Namespace) -> int:
-    from bids_gan.models.committee import join
-    from bids_gan.models.registry import find_card
-
-    card = join([find_card(model) for model in options.models], options.output)
-    print(f"{card.weights}: {len(options.models)} members")
     return 0

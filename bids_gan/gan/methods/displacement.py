@@ -93,22 +93,14 @@ def displacement_heads(output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     Parameters
     ----------
-    output : (N, 5 M, ...) tensor
-        Of M networks one behind the other; there is one of them, or a
-        :class:`~bids_gan.gan.networks.committee.Committee`.
+    output : (N, 5, ...) tensor
 
     Returns
     -------
     (N, 1, ...), (N, 1, ...) and (N, 3, ...) tensor
-        Means, and of the displacement the variance of the mixture: what the networks expect, and
-        how far apart they are.
     """
-    members = output.float().unflatten(1, (-1, 5))
-    each, log_variance, apart = members.split((1, 1, 3), dim=2)
-    mm = each.mean(dim=1)
-    spread = (each - mm.unsqueeze(1)).square()
-    variance = (log_variance.clamp(*LOG_VARIANCE).exp() + spread).mean(dim=1)
-    return mm, variance.log(), apart.mean(dim=1)
+    mm, log_variance, apart = output.float().split((1, 1, 3), dim=1)
+    return mm, log_variance.clamp(*LOG_VARIANCE), apart
 
 
 def _score(mm: Tensor, log_variance: Tensor, target: Tensor, mask: Tensor) -> dict[str, float]:

@@ -6,7 +6,6 @@ from torch import nn
 
 from bids_gan.gan.networks.autoencoder import Autoencoder
 from bids_gan.gan.networks.collagan import CollaborativeUNet
-from bids_gan.gan.networks.committee import Committee
 from bids_gan.gan.networks.dual_stage import DualStageGenerator
 from bids_gan.gan.networks.image_classifier import ImageClassifier
 from bids_gan.gan.networks.matching import MatchingUNet
@@ -41,10 +40,9 @@ def build_network(spec: dict) -> nn.Module:
     ----------
     spec : dict
         ``kind`` (one of :data:`NETWORKS`, the space-to-depth U-Net when omitted), the
-        arguments of that class, whether it is ``residual`` (see :class:`Residual`), how many
-        ``members`` there are if it is a :class:`Committee`, and of a network of slices perhaps
-        ``neighbours``: how many to either side it is given as further channels, each of
-        ``in_channels`` as the slice itself.
+        arguments of that class, whether it is ``residual`` (see :class:`Residual`), and of a
+        network of slices perhaps ``neighbours``: how many to either side it is given as further
+        channels, each of ``in_channels`` as the slice itself.
 
     Raises
     ------
@@ -52,8 +50,6 @@ def build_network(spec: dict) -> nn.Module:
         When there is no such kind or an argument that it does not have.
     """
     arguments = dict(spec)
-    if members := arguments.pop("members", 0):
-        return Committee(build_network(arguments) for _ in range(members))
     kind = arguments.pop("kind", USUAL_KIND)
     residual = arguments.pop("residual", False)
     neighbours = arguments.pop("neighbours", 0)
