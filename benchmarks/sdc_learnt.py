@@ -205,10 +205,22 @@ def main() -> None:
 
 
 def append(path: Path, values: dict) -> None:
-    """Add a row to a table (TSV)."""
-    new = not path.exists()
+    """Add a row to a table (TSV), in the order of its columns.
+
+    Raises
+    ------
+    ValueError
+        When a table that is there has other columns.
+    """
+    columns, new = list(values), not path.exists()
+    if not new:
+        with path.open(newline="") as stream:
+            columns = next(csv.reader(stream, delimiter="\t"))
+        if set(columns) != set(values):
+            wrong = ", ".join(sorted(set(columns) ^ set(values)))
+            raise ValueError(f"{path} is of another version ({wrong}): give a new table")
     with path.open("a", newline="") as stream:
-        writer = csv.DictWriter(stream, list(values), delimiter="\t")
+        writer = csv.DictWriter(stream, columns, delimiter="\t")
         if new:
             writer.writeheader()
         writer.writerow(values)
