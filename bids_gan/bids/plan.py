@@ -21,6 +21,12 @@ from bids_gan.bids.acquisition import (
     shapes_differ,
 )
 from bids_gan.bids.anatomical import choose_image, reusable_brain_mask
+from bids_gan.bids.gradients import (
+    MIN_WEIGHTED_VOLUMES,
+    WEIGHTED_ABOVE,
+    gradient_fault,
+    weighted_volumes,
+)
 from bids_gan.bids.measured import find_measured
 from bids_gan.bids.opposite import find_candidates
 from bids_gan.bids.preview import format_plan
@@ -40,12 +46,6 @@ __all__ = [
     "format_plan",
     "make_plan",
 ]
-
-#: a tensor has six unknowns beside S0
-MIN_WEIGHTED_VOLUMES = 6
-#: s/mm²; volumes below carry too little diffusion weighting to count
-WEIGHTED_ABOVE = 100.0
-_NO_FILE = "it is a link that leads nowhere, or no file (with DataLad: datalad get)"
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def _of_person(settings: Settings, subject: str, files: Mapping[Path, str]) -> t
 def _existing(images: list[BIDSFile], settings: Settings) -> tuple[list[BIDSFile], list[str]]:
     """Images that are files, and a note on each that is not."""
     absent = [image for image in images if not Path(image.path).is_file()]
-    notes = [f"{relative(settings, image.path)} left out: {_NO_FILE}." for image in absent]
+    notes = [f"{relative(settings, image.path)} left out: {queries.NO_FILE}." for image in absent]
     return [image for image in images if image not in absent], notes
 
 
@@ -323,16 +323,16 @@ def _plan_run(
     if entities.get("part", "mag") != "mag":
         return None, None, f"{name} left out: part-{entities['part']} is no magnitude image."
     if not path.is_file():
-        return None, *_unless_warned(settings, f"{name}: {_NO_FILE}.", name)
+        return None, *_unless_warned(settings, f"{name}: {queries.NO_FILE}.", name)
     twin = next((run for run in before if run.entities == entities), None)
     if twin is not None:
         fault = f"{name} cannot be told from {twin.path.name} by BIDS entities: rename one"
         return None, *_unless_warned(settings, f"{fault} (run-1, run-2).", name)
     bval, bvec = (queries.nearest(layout, image, extension) for extension in (".bval", ".bvec"))
-    fault = _gradient_fault(path, bval, bvec)
+    fault = gradient_fault(path, bval, bvec)
     if fault:
         return None, *_unless_warned(settings, f"{name}: {fault}", name)
-    weighted = _weighted_volumes(bval)
+    weighted = weighted_volumes(bval)
     if weighted < MIN_WEIGHTED_VOLUMES:
         note = (
             f"{name} left out: {weighted} volumes with b > {WEIGHTED_ABOVE:g} s/mm² in "
@@ -387,23 +387,3 @@ def _unless_warned(settings: Settings, fault: str, name: str) -> tuple[str | Non
     if settings.sdc_on_failure == "warn":
         return None, f"{name} left out: {fault}"
     return f"{fault} Or leave this run out: --sdc-on-failure warn.", None
-
-
-def _gradient_fault(path: Path, bval: Path | None, bvec: Path | None) -> str | None:
-    stem = path.name.split(".")[0]
-    for kind, found in (("bval", bval), ("bvec", bvec)):
-        if found is None:
-            return f"no gradient file: {stem}.{kind} must lie beside it (or a level higher)."
-        if not found.is_file():
-            return f"its gradient file {found.name} cannot be used: {_NO_FILE}."
-        if not found.stat().st_size:
-            return f"its gradient file {found.name} is empty."
-    try:
-        _weighted_volumes(bval)
-    except ValueError:
-        return f"its gradient file {bval.name} does not hold numbers only."
-    return None
-
-
-def _weighted_volumes(bval: Path) -> int:
-    return sum(float(value) > WEIGHTED_ABOVE for value in bval.read_text().split())

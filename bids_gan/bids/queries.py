@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from bids.layout import BIDSFile, BIDSLayout
 
 EXTENSIONS = [".nii.gz", ".nii"]
+#: of a path that cannot be read
+NO_FILE = "it is a link that leads nowhere, or no file (with DataLad: datalad get)"
 _NOT_RAW = r"^/(derivatives|code|sourcedata|stimuli|models)(/|$)"
 #: in names that are no UTF-8, which the index cannot hold
 _NO_TEXT = re.compile("[\udc80-\udcff]")

@@ -97,7 +97,8 @@ class DrawRun(SimpleInterface):
 
     def _run_interface(self, runtime):
         from bids_gan.diffusion.gradients import load_gradients, world_directions
-        from bids_gan.reports.figures import plot_gradients, plot_motion
+        from bids_gan.reports.figures import plot_motion
+        from bids_gan.reports.gradients import plot_gradients
 
         folder, inputs = Path(runtime.cwd), self.inputs
         mask = nib.load(inputs.brain_mask)

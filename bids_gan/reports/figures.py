@@ -12,7 +12,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from bids_gan.bids.outputs import write_text
 from bids_gan.diffusion.rigid import rigid_parameters
 from bids_gan.reports.mosaic import (
     BRAIN_COLOUR,
@@ -27,12 +26,8 @@ from bids_gan.reports.mosaic import (
     make_canvas,
     window,
 )
-from bids_gan.reports.svg import flicker, to_svg
+from bids_gan.reports.svg import flicker, save_svg, to_svg
 
-# Okabe and Ito (2008)
-SHELL_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7")
-#: s/mm²; b-values that round to the same multiple are one shell
-SHELL_WIDTH = 100
 FIELD_COLOURS = "PuOr_r"
 FIELD_OPACITY = 0.75
 FA_LIMITS = (0.0, 0.8)
@@ -83,7 +78,7 @@ def plot_anatomy(
     rows = [Row(data, axis, limits=limits, contours=contours) for axis in PLANES]
     fig = draw_rows(rows, canvas, footer_in=0.3)
     add_legend(fig, [(name, colour) for name, (_, colour) in outlines.items()])
-    return _save(to_svg(fig), out_file)
+    return save_svg(to_svg(fig), out_file)
 
 
 def plot_synthesis(
@@ -127,7 +122,7 @@ def plot_synthesis(
                 bar=f"SD of {target}",
             ),
         ]
-    return _save(to_svg(draw_rows(rows, canvas)), out_file)
+    return save_svg(to_svg(draw_rows(rows, canvas)), out_file)
 
 
 def plot_before_after(
@@ -173,7 +168,7 @@ def plot_before_after(
         fig = draw_rows(rows, canvas, footer_in=0.3)
         add_legend(fig, [(f"synthetic FA of {OUTLINED_FA}", colour)])
         views.append(to_svg(fig))
-    return _save(flicker(*views), out_file)
+    return save_svg(flicker(*views), out_file)
 
 
 def _read(canvas: Canvas, img: nib.Nifti1Image) -> np.ndarray:
@@ -233,7 +228,7 @@ def plot_field(
     fig = draw_rows(rows, canvas, footer_in=0.95)
     _draw_field_bar(fig, reach, mm_per_hz, name)
     fig.text(0.99, 0.02, note, color="white", fontsize=9, ha="right")
-    return _save(to_svg(fig), out_file)
+    return save_svg(to_svg(fig), out_file)
 
 
 def _spread_rows(std_mm: np.ndarray) -> list[Row]:
@@ -309,7 +304,7 @@ def plot_motion(
     axes[2].xaxis.get_major_locator().set_params(integer=True)
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
-    return _save(to_svg(fig), out_file)
+    return save_svg(to_svg(fig), out_file)
 
 
 def plot_displacement(
@@ -341,60 +336,7 @@ def plot_displacement(
     ax.set(xlabel="displacement (mm)", ylabel="share of brain voxels (%)", xlim=(0, None))
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
-    return _save(to_svg(fig), out_file)
-
-
-def plot_gradients(bvals: np.ndarray, directions: np.ndarray, out_file: str | os.PathLike) -> Path:
-    """Diffusion directions on the sphere, and how many volumes each shell has.
-
-    Parameters
-    ----------
-    bvals : (N,) array
-        b-values in s/mm².
-    directions : (N, 3) array
-        Unit directions in world axes; zero where there is none.
-    out_file : path
-    """
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(10, 5), facecolor="white", layout="constrained")
-    sphere = fig.add_subplot(1, 2, 1, projection="3d")
-    counts = fig.add_subplot(1, 2, 2)
-    _draw_sphere(sphere)
-    shells = (np.round(bvals / SHELL_WIDTH) * SHELL_WIDTH).astype(int)
-    values = np.unique(shells)
-    for n, shell in enumerate(values):
-        colour, mark = SHELL_COLOURS[n % len(SHELL_COLOURS)], "os^Dv"[n % 5]
-        mine = directions[(shells == shell) & directions.any(axis=1)]
-        # a direction and its opposite are the same measurement: both sides show gaps
-        for sign, face in ((1, colour), (-1, "none")):
-            sphere.scatter(*(sign * mine.T), marker=mark, facecolors=face, edgecolors=colour, s=22)
-        counts.bar_label(counts.barh(n, (shells == shell).sum(), color=colour), padding=3)
-    counts.set_yticks(range(len(values)), [f"b = {shell}" for shell in values])
-    counts.set(xlabel="volumes", ylabel="shell (s/mm²)")
-    counts.set_ylim(max(len(values), 4) - 0.5, -0.5)
-    counts.margins(x=0.1)
-    counts.xaxis.get_major_locator().set_params(integer=True)
-    counts.spines[["top", "right"]].set_visible(False)
-    return _save(to_svg(fig), out_file)
-
-
-def _draw_sphere(ax) -> None:
-    """Wire frame of the unit sphere with the sides of the person."""
-    along, around = np.mgrid[0 : np.pi : 13j, 0 : 2 * np.pi : 25j]
-    grid = np.sin(along) * np.cos(around), np.sin(along) * np.sin(around), np.cos(along)
-    ax.plot_wireframe(*grid, color="0.85", linewidth=0.5)
-    for axis, ends in enumerate(("LR", "PA", "IS")):
-        for sign, letter in zip((-1, 1), ends, strict=True):
-            ax.text(*(sign * 1.25 * np.eye(3)[axis]), letter, ha="center", va="center")
-    ax.set_box_aspect((1, 1, 1), zoom=1.35)
-    ax.set_axis_off()
-
-
-def _save(svg: str, out_file: str | os.PathLike) -> Path:
-    path = Path(out_file).absolute()
-    write_text(path, svg)
-    return path
+    return save_svg(to_svg(fig), out_file)
 
 
 def _round_up(value: float) -> float:

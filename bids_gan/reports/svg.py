@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
+from pathlib import Path
+
+from bids_gan.bids.outputs import write_text
 
 DPI = 110
 #: of WebP, 0 to 100; noise makes lossless slices ten times as large and shows nothing more
@@ -110,3 +114,10 @@ def flicker(before: str, after: str) -> str:
         f'{_FLICKER}\n<g class="background-svg">{after}</g>\n'
         f'<g class="foreground-svg">{before}</g>\n</svg>\n'
     )
+
+
+def save_svg(svg: str, out_file: str | os.PathLike) -> Path:
+    """Write a figure whole or not at all; returns its absolute path."""
+    path = Path(out_file).absolute()
+    write_text(path, svg)
+    return path

@@ -13,6 +13,7 @@ from bids_gan.bids.plan import DiffusionRun, Plan, SessionPlan, T1wChoice
 from bids_gan.bids.route import Route
 from bids_gan.itk import write_affine
 from bids_gan.reports import figures
+from bids_gan.reports.gradients import plot_gradients
 from bids_gan.reports.numbers import known_numbers
 from bids_gan.reports.outcome import sidecar_of
 from bids_gan.settings import Settings
@@ -118,7 +119,7 @@ def _draw_run(settings: Settings, entities: dict[str, str], field: np.ndarray) -
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     directions[0] = 0
     bvals = np.where(np.arange(VOLUMES) > 0, 1000.0, 0)
-    figures.plot_gradients(bvals, directions, path("gradients"))
+    plot_gradients(bvals, directions, path("gradients"))
 
 
 def _ball(centre: tuple[int, int, int]) -> np.ndarray:

@@ -11,7 +11,7 @@ from nibabel.orientations import (
     ornt_transform,
 )
 
-from bids_gan.reports import figures
+from bids_gan.reports import figures, gradients
 from bids_gan.reports.mosaic import Row, draw_rows, make_canvas, window
 
 SHAPE = (24, 28, 20)
@@ -197,13 +197,14 @@ def draw_charts(image, mask, folder):
     shells = np.array([0, 700, 1000, 2000, 3000, 10000.0])
     bvals, turns = np.repeat(shells, 30), np.linspace(0, 6, 180)
     directions = np.stack([np.cos(turns), np.sin(turns), 0 * turns], axis=1)
-    figures.plot_gradients(bvals, directions, folder / "gradients.svg")
+    gradients.plot_gradients(bvals, directions, folder / "gradients.svg")
 
 
 @pytest.mark.parametrize(("draw", "count"), [(draw_all, 9), (draw_charts, 4)])
 def test_nothing_is_cut_off_at_the_edge_of_a_figure(tmp_path, monkeypatch, draw, count):
     seen = []
-    monkeypatch.setattr(figures, "to_svg", lambda fig: seen.append(fig) or PICTURE)
+    for module in (figures, gradients):
+        monkeypatch.setattr(module, "to_svg", lambda fig: seen.append(fig) or PICTURE)
     draw(*phantom(), tmp_path)
     assert len(seen) == count
     for fig in seen:
@@ -296,10 +297,10 @@ def test_only_a_ct_is_shown_outside_the_brain(tmp_path, monkeypatch):
 
 def test_gradient_figure_shows_both_ends_of_every_direction_and_counts(tmp_path, monkeypatch):
     seen = {}
-    monkeypatch.setattr(figures, "to_svg", lambda fig: seen.setdefault("fig", fig) and "<svg/>")
+    monkeypatch.setattr(gradients, "to_svg", lambda fig: seen.setdefault("fig", fig) and "<svg/>")
     directions = np.array([[0, 0, 0], [0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]])
     bvals = np.array([0, 5, 1000, 995, 3000.0])
-    figures.plot_gradients(bvals, directions, tmp_path / "g.svg")
+    gradients.plot_gradients(bvals, directions, tmp_path / "g.svg")
     sphere, counts = seen["fig"].axes
     points = [np.array(part._offsets3d).T for part in sphere.collections[1:]]
     points = np.concatenate([part for part in points if part.size])
