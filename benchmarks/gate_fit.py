@@ -28,11 +28,11 @@ from bids_gan.distortion import quality, score
 from bids_gan.distortion.score import Score
 
 #: numbers of the score: others add nothing to them
-NAMES = ("expected_share", "left_bend_mm")
+NAMES = ("axis_share", "left_bend_mm")
 #: what else is known
 OTHERS = (
-    "expected_error_mm", "left_degrees", "left_mm", "refined_field", "overlap", "jacobian_min",
-    "displacement_deviation_mm", "displacement_p99_mm", "displacement_spread_mm",
+    "expected_share", "expected_error_mm", "left_degrees", "left_mm", "refined_field", "overlap",
+    "jacobian_min", "displacement_deviation_mm", "displacement_p99_mm", "displacement_spread_mm",
     "held_out_correlation", "held_out_b0_gain", "held_out_fa_gain", "held_out_b0_after",
     "held_out_fa_after",
 )  # fmt: skip

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: the headers are believed unless a registration lowers the expected error to this share
 _CLEARLY_LESS = 0.8
+#: a field that varies less is no field, mm
+LEAST_MM = 0.1
 #: of the fit of a pose alone, without a field
 _POSE_ONLY = EstimatorSettings(
     levels=(Level(6.0, 36.0, 1.0, 60), Level(6.0, 20.0, 0.5, 60)),
@@ -60,22 +62,35 @@ class Alignment:
 
     @property
     def left(self) -> dict[str, float]:
-        """What it still sees of the head, once it is aligned.
+        """Move of the head that it still sees, once it is aligned.
 
-        ``left_degrees``, ``left_mm``: its move, as a rotation and as one of the brain's centre;
-        ``left_bend_mm``: what else is misaligned, root mean square in the brain.
+        ``left_degrees``, ``left_mm``: as a rotation, and as a move of the brain's centre.
         """
-        here = nib.affines.apply_affine(self.expected.affine, np.argwhere(self.inside))
-        move = self.move
-        degrees, mm = moved(move, here.mean(axis=0))
-        bend = here + self.expected.apart[self.inside] - nib.affines.apply_affine(move, here)
-        rms = float(np.sqrt(np.mean(np.sum(bend**2, axis=1))))
-        return {"left_degrees": degrees, "left_mm": mm, "left_bend_mm": rms}
+        degrees, mm = moved(self.move, self._places.mean(axis=0))
+        return {"left_degrees": degrees, "left_mm": mm}
+
+    @property
+    def bend_mm(self) -> float:
+        """What else it sees misaligned, root mean square in the brain."""
+        here = self._places
+        there = nib.affines.apply_affine(self.move, here)
+        bend = here + self.expected.apart[self.inside] - there
+        return float(np.sqrt(np.mean(np.sum(bend**2, axis=1))))
+
+    @property
+    def _places(self) -> np.ndarray:
+        """Of the brain's voxels (N, 3) in diffusion world."""
+        return nib.affines.apply_affine(self.expected.affine, np.argwhere(self.inside))
 
     @property
     def error_mm(self) -> float:
         """Root mean square in the brain of the predicted standard deviation."""
         return float(np.sqrt(np.mean(self.expected.sigma_mm[self.inside] ** 2)))
+
+    @property
+    def expected_share(self) -> float:
+        """That error over the variation of the expected displacement in the brain."""
+        return self.error_mm / max(float(self.expected.mm[self.inside].std()), LEAST_MM)
 
 
 def align_distorted(

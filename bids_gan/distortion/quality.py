@@ -1,21 +1,22 @@
 """No-harm gate: is an estimated field better than no correction?
 
 How well the corrected images agree with their guides says nothing, because that agreement was
-optimised and rises under wrong fields too. Judged instead: how large an error the network expects
-beside the field that it found, how bent it still sees the head once T1w and scan are aligned (both
-in one score, :mod:`bids_gan.distortion.score`), and whether the field is physical. Told beside it,
-but without a say: whether a field found from FA alone improves the b=0 image that it never saw,
-and the reverse, and whether both find the same.
+optimised and rises under wrong fields too. Judged instead: how much surer the network is of a
+displacement along the phase encoding than along another axis, how bent it still sees the head once
+T1w and scan are aligned (both in one score, :mod:`bids_gan.distortion.score`), and whether the
+field is physical. Told beside it, but without a say: how large an error the network expects,
+whether a field found from FA alone improves the b=0 image that it never saw, and the reverse, and
+whether both find the same.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bids_gan.distortion.alignment import Alignment
+from bids_gan.distortion.alignment import LEAST_MM, Alignment, seen
 from bids_gan.distortion.estimate import similarity
 from bids_gan.distortion.learnt import predict
 from bids_gan.distortion.score import calibrated
@@ -25,8 +26,6 @@ from bids_gan.geometry import pe_axis_sign, resample, voxel_sizes
 
 if TYPE_CHECKING:
     from torch import nn
-
-_LEAST_MM = 0.1
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,7 @@ def judge(
         "overlap": alignment.coregistration.overlap,
         **alignment.left,
         **expected_numbers(estimate),
+        **axis_numbers(measured, guides, alignment, network),
         **held_out(measured, guides, estimate, network),
     }
     numbers["gate_score"] = calibrated().of(numbers)
@@ -129,6 +129,42 @@ def held_out(
     }
 
 
+def axis_numbers(
+    measured: Measured, guides: Guides, alignment: Alignment, network: nn.Module
+) -> dict[str, float]:
+    """What the network sees along the phase encoding, beside looks along the two other axes.
+
+    Parameters
+    ----------
+    measured, guides, alignment, network
+        As of :func:`judge`.
+
+    Returns
+    -------
+    dict
+        ``axis_share``, error that it expects over the variation of the displacement, as a
+        multiple of the least along another axis; ``left_bend_mm``, how bent it sees the head,
+        mean of the three looks.
+
+    Notes
+    -----
+    Susceptibility acts along the phase encoding alone. Where images differ for another reason, as
+    those of two people do, or where the sidecar names a wrong axis, the network is as sure of a
+    displacement along another one.
+    """
+    phase, _ = pe_axis_sign(measured.pe_direction)
+    others = [
+        seen(replace(measured, pe_direction=axis), guides, alignment.coregistration, network)
+        for number, axis in enumerate("ijk")
+        if number != phase
+    ]
+    least = min(look.expected_share for look in others)
+    return {
+        "axis_share": alignment.expected_share / least,
+        "left_bend_mm": float(np.mean([look.bend_mm for look in (alignment, *others)])),
+    }
+
+
 def _field_numbers(measured: Measured, estimate: FieldEstimate) -> dict[str, float]:
     axis, _ = pe_axis_sign(measured.pe_direction)
     voxels = estimate.displacement_mm / voxel_sizes(measured.affine)[axis]
@@ -153,8 +189,8 @@ def expected_numbers(estimate: FieldEstimate) -> dict[str, float]:
     error = _rms(sigma)
     return {
         "expected_error_mm": error,
-        "expected_share": error / max(float(field.std()), _LEAST_MM),
-        "refined_field": _rms((field - mean) / np.maximum(sigma, _LEAST_MM)),
+        "expected_share": error / max(float(field.std()), LEAST_MM),
+        "refined_field": _rms((field - mean) / np.maximum(sigma, LEAST_MM)),
     }
 
 

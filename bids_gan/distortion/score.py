@@ -22,7 +22,8 @@ _NOTHING = 0.1
 
 #: what the numbers of the score are called in a sentence
 PHRASES = {
-    "expected_share": "the error that the network expects over the variation of the field is",
+    "axis_share": "the expected error over the variation of the field, along phase encoding, is "
+    "this multiple of the least along another axis:",
     "left_bend_mm": "once aligned, the network still sees the head bent, in mm, by",
 }
 

@@ -17,11 +17,10 @@ from bids_gan.models.registry import Card, Model, find_card, load_model
 from bids_gan.simulate.blip import BlipRuns, Prepared, render_person
 from bids_gan.simulate.head import prepare_head
 from bids_gan.simulate.labels import load_label_map
+from bids_gan.simulate.variety import TRAINING
 from bids_gan.synthesis.generate import synthesise
 
 VALIDATION_STEPS = 12
-#: share of the training runs with the fields of other people
-EXCHANGE = 0.85
 
 Source = tuple[Callable[[int], dict[str, Tensor]], Callable[[], Iterable[dict[str, Tensor]]]]
 
@@ -43,7 +42,7 @@ def blip_runs(recipe: dict, label_maps: Path, cache: Path) -> Source:
         for group in ("train", "validation")
     }
     batch, seed = recipe["data"]["batch"], recipe["seed"]
-    seen = BlipRuns(people["train"], batch, seed=seed, exchange=EXCHANGE)
+    seen = BlipRuns(people["train"], batch, seed=seed, variety=TRAINING)
     unseen = BlipRuns(people["validation"], batch, seed=seed + 1)
     return seen.batch, lambda: map(unseen.batch, range(VALIDATION_STEPS))
 

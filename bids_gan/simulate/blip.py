@@ -41,6 +41,7 @@ from bids_gan.simulate.physics import (
     relaxation,
 )
 from bids_gan.simulate.susceptibility import dipole_field, shimmed, susceptibility_table
+from bids_gan.simulate.variety import PEOPLE, Variety, any_field, curved
 from bids_gan.simulate.view import KEPT, View
 
 #: what is kept of a person, in this order
@@ -209,16 +210,16 @@ class BlipRuns:
     batch : int
         Runs a step, all encoded along one axis.
     seed : int
-    exchange : float
-        Chance that a run has a bent mixture of the fields of others in the place of the
-        person's own: a network would learn by heart whose field is whose.
+    variety : Variety
     """
 
-    def __init__(self, people: Sequence[Tensor], batch: int, seed: int = 0, exchange: float = 0.0):
+    def __init__(
+        self, people: Sequence[Tensor], batch: int, seed: int = 0, variety: Variety = PEOPLE
+    ):
         self.people = people
         self.size = batch
         self.seed = seed
-        self.exchange = exchange
+        self.variety = variety
 
     def batch(self, step: int) -> dict[str, Tensor]:
         """Batch of `step`: what :class:`Displacement` learns from."""
@@ -231,7 +232,7 @@ class BlipRuns:
         runs = [spoilt(drawn(), rng, drawn) for _ in range(self.size)]
         if rng.random() < _WRONG_AXIS:
             wrong = int(rng.integers(1, 3))
-            runs = [encoded_along(run, wrong) for run in runs]
+            runs = [encoded_along(run, wrong, rng) for run in runs]
         examples = [run.example() for run in runs]
         return {
             key: torch.as_tensor(np.stack([one[key] for one in examples]), dtype=torch.float32)
@@ -262,18 +263,22 @@ class BlipRuns:
             Range of the noise of the b=0 image, share of its mean in the brain.
         """
         person = self.people[int(rng.integers(len(self.people)))]
-        view = View.draw(person, axis, rng, spacing)
-        at = view.places(rng)
+        size, bends, exchanged, anywhere, gamma = self.variety
+        view = View.draw(person, axis, rng, spacing, size)
+        at = view.places(rng, bends)
         b0, fa, csf, dipole, brain, found = sample(person[[0, 1, 2, 3, 4, 7]], at).numpy()
         brain = brain > 0.5
-        if rng.random() < self.exchange:
+        kind = rng.random()
+        if kind < anywhere:
+            dipole = any_field(brain.shape, rng)
+        elif kind < anywhere + exchanged:
             dipole = self._mixture(person, at, brain, rng)
         mm = _displacement(dipole, brain, spacing, peak_mm, rng)
         seen = view.seen(rng)
-        recorded, level = _record(b0, fa, csf, mm, view.spacing, seen, noise, rng)
+        recorded, level = _record(b0, fa, csf, mm, view.spacing, seen, noise, gamma, rng)
         move = float(np.exp(rng.uniform(*np.log(MOVE))))
         differ, moved = view.misplaced(at, move, rng)
-        guides, true_fa = _guides(person[[7, 5, 6, 1]], moved, view.spacing, rng)
+        guides, true_fa = _guides(person[[7, 5, 6, 1]], moved, view.spacing, gamma, rng)
         return BlipRun(
             recorded=recorded, guides=guides, mm=mm, brain=brain & (found > 0.5) & seen,
             directions=view.directions, misalignment=view.apart(at, moved), fa=true_fa,
@@ -321,17 +326,25 @@ def _unit(field: np.ndarray, brain: np.ndarray) -> np.ndarray:
 
 
 def _record(
-    b0, fa, csf, mm, spacing: float, seen, noise: tuple[float, float], rng: np.random.Generator
+    b0,
+    fa,
+    csf,
+    mm,
+    spacing: float,
+    seen,
+    noise: tuple[float, float],
+    gamma: float,
+    rng: np.random.Generator,
 ) -> tuple[dict[str, np.ndarray], float]:
     """Distorted b=0 image, its brain mask, and FA, with shading that is left; noise of b=0."""
     shape = b0.shape
     # long readouts blur along the phase encoding; fluid has a long T1, and pulsates
     blur = spacing * np.array([rng.uniform(0.3, 0.9), *rng.uniform(0.3, 0.6, 2)])
-    b0 = b0 * (1 - rng.uniform(0, 0.6) * csf)
+    b0 = curved(b0 * (1 - rng.uniform(0, 0.6) * csf), gamma, rng)
     # nobody's FA is the pattern that a generator knows
     scale = int(rng.integers(12, 28))
     fa = fa * torch.exp(rng.uniform(0.1, 0.45) * smooth_noise(rng, shape, scale)[0]).numpy()
-    fa = fa * rng.uniform(0.9, 1.3)
+    fa = curved(fa * rng.uniform(0.9, 1.3), gamma, rng)
     # diffusion weighting leaves little of the fluid: its share of a voxel hardly counts in FA
     weight = np.where(b0 > 0.3, 0.05 + 0.95 * (1 - csf), 0.02)
     stack = np.stack([b0, fa * weight, weight, csf], axis=-1).astype(np.float32)
@@ -347,7 +360,7 @@ def _record(
 
 
 def _guides(
-    maps: Tensor, at: Tensor, spacing: float, rng: np.random.Generator
+    maps: Tensor, at: Tensor, spacing: float, gamma: float, rng: np.random.Generator
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """T2-like image, synthetic FA and brain, with their own faults; true FA with them."""
     shape = tuple(at.shape[:3])
@@ -358,6 +371,7 @@ def _guides(
     fa = ndimage.shift(fa, np.eye(3)[along] * rng.normal(0, 0.3 / spacing), order=1)
     fa = fa * (1 + rng.uniform(0, 0.3) * smooth_noise(rng, shape, 20)[0].numpy())
     t2, fa = (ndimage.gaussian_filter(image, rng.uniform(0.3, 0.6)) for image in (t2, fa))
+    t2, fa = curved(t2, gamma, rng), curved(fa, gamma, rng)
     t2 = t2 + rng.uniform(0, 0.04) * rng.standard_normal(shape, np.float32)
     guides = {"t2": t2, "synth_fa": fa.clip(0, 1), "brain": brain > rng.uniform(0.35, 0.65)}
     return guides, true_fa

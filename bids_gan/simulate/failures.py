@@ -121,10 +121,13 @@ def noisy(run: BlipRun, rng: np.random.Generator) -> BlipRun:
     return replace(run, recorded=run.recorded | {"b0": b0, "fa": fa})
 
 
-def encoded_along(run: BlipRun, axis: int) -> BlipRun:
-    """Run that is said to be encoded along its second (1) or third (2) array axis: nothing moved.
+def encoded_along(run: BlipRun, axis: int, rng: np.random.Generator) -> BlipRun:
+    """Run that is said to be encoded along its second (1) or third (2) array axis.
 
-    What moved it along its true axis is misalignment now.
+    What moved it along its true axis is misalignment now. Along the other one nothing moved; but
+    a truth of zero would teach an estimator to be sure of it, on images that it cannot explain.
+    So the truth is the field with either sign, which nothing in the images tells: to be learnt is
+    to expect nothing, and to be as unsure as fields are large.
     """
     world = np.abs(run.directions).argmax(axis=0)
     order = [axis, *sorted({0, 1, 2} - {axis}, key=lambda a: world[a])]
@@ -143,6 +146,6 @@ def encoded_along(run: BlipRun, axis: int) -> BlipRun:
         run,
         recorded={name: turned(image) for name, image in run.recorded.items()},
         guides={name: turned(image) for name, image in run.guides.items()},
-        mm=0 * turned(run.mm), brain=turned(run.brain), fa=turned(run.fa),
+        mm=rng.choice([-1, 1]) * turned(run.mm), brain=turned(run.brain), fa=turned(run.fa),
         directions=run.directions[:, order] * signs, misalignment=apart.astype(np.float32),
     )  # fmt: skip

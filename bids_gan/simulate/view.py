@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
@@ -30,24 +32,32 @@ class View:
         self.middle = middle
 
     @classmethod
-    def draw(cls, person: Tensor, axis: int, rng: np.random.Generator, spacing: float) -> View:
+    def draw(
+        cls, person: Tensor, axis: int, rng: np.random.Generator, spacing: float, size: float
+    ) -> View:
         order = [axis, *(a for a in range(3) if a != axis)]
         directions = np.eye(3)[:, order] * spacing
         directions[:, 0] *= rng.choice([-1, 1])
         shape = tuple(round(_EXTENT[a] / spacing) for a in order)
         tilt = Rotation.from_euler("xyz", rng.normal(0, 6, 3), degrees=True).as_matrix()
-        scale = np.diag(np.exp(rng.normal(0, 0.03, 3)))
+        scale = np.diag(np.exp(rng.normal(0, size, 3)))
         scale[0] *= rng.choice([-1, 1])
         middle = (np.array(person.shape[1:]) - 1) / 2 + rng.normal(0, 1.5, 3)
         return cls(shape, spacing, directions, tilt @ scale / KEPT, middle)
 
-    def places(self, rng: np.random.Generator) -> Tensor:
-        """Voxel of the person (I, J, K, 3) that each voxel of the grid shows."""
+    def places(self, rng: np.random.Generator, bends: Sequence[tuple[int, float]]) -> Tensor:
+        """Voxel of the person (I, J, K, 3) that each voxel of the grid shows.
+
+        A bend gives the head another shape: knots across the grid, largest standard deviation, mm.
+        """
         axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in self.shape]
         grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
         matrix = torch.as_tensor((self.to_voxel @ self.directions).T, dtype=torch.float32)
         at = grid @ matrix + torch.as_tensor(self.middle, dtype=torch.float32)
-        return at + rng.uniform(0, 1.5) * smooth_noise(rng, self.shape, 6, 3).movedim(0, -1)
+        for knots, mm in bends:
+            amount = rng.uniform(0, mm / KEPT)
+            at = at + amount * smooth_noise(rng, self.shape, knots, 3).movedim(0, -1)
+        return at
 
     @staticmethod
     def misplaced(at: Tensor, move: float, rng: np.random.Generator) -> tuple[bool, Tensor]:

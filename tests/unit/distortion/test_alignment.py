@@ -126,8 +126,9 @@ def test_headers_are_kept_unless_a_registration_is_clearly_surer(sigmas, chosen,
     first = chosen * uneven + moves[chosen]
     assert inside.mean() == pytest.approx(first[mask_under(chosen)].mean(), abs=1e-4)
     # what the network still sees is noted for the gate
-    still = {"left_degrees": 0, "left_mm": 0.2, "left_bend_mm": 0}
+    still = {"left_degrees": 0, "left_mm": 0.2}
     assert best.left == {k: pytest.approx(v, abs=1e-4) for k, v in still.items()}
+    assert best.bend_mm == pytest.approx(0, abs=1e-4)
 
 
 def test_translation_along_the_phase_encoding_is_left_out_where_the_brain_is():
@@ -216,6 +217,8 @@ def test_what_a_move_does_not_explain_is_a_bend(bend):
     uneven = np.random.default_rng(0).choice([-1.0, 1.0], apart.shape[:-1])
     apart[..., 1] += bend * uneven
     found = Coregistration(np.eye(4), "header", "header", 0.0, 0.0, 0.9, 0.9, np.zeros(3))
-    left = Alignment(found, np.eye(4), expected(affine, shape, apart), inside).left
-    assert left["left_bend_mm"] == pytest.approx(bend, abs=0.05)
-    assert left["left_degrees"] == pytest.approx(np.rad2deg(np.linalg.norm(POSE[:3])), rel=0.1)
+    look = Alignment(found, np.eye(4), expected(affine, shape, apart), inside)
+    assert look.bend_mm == pytest.approx(bend, abs=0.05)
+    assert look.left["left_degrees"] == pytest.approx(
+        np.rad2deg(np.linalg.norm(POSE[:3])), rel=0.1
+    )

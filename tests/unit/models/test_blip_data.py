@@ -10,6 +10,7 @@ from bids_gan.anatomy.prepare import Anatomy
 from bids_gan.models import blip, data
 from bids_gan.models.data import Folders, training_data
 from bids_gan.simulate.blip import MAPS
+from bids_gan.simulate.variety import PEOPLE, TRAINING
 
 RECIPE = {
     "name": "tiny", "method": "displacement", "seed": 1,
@@ -49,15 +50,15 @@ def test_recipe_leads_to_them(rendering, tmp_path, monkeypatch):
     groups = []
 
     class Runs:
-        def __init__(self, people, batch, seed, exchange=0.0):
-            groups.append((len(people), seed, exchange > 0))
+        def __init__(self, people, batch, seed, variety=PEOPLE):
+            groups.append((len(people), seed, variety))
 
         def batch(self, step):
             return {"input": torch.zeros(1, 9, 2, 2, 2) + step}
 
     monkeypatch.setattr(blip, "BlipRuns", Runs)
     batches, validation = training_data(RECIPE, Folders(label_maps=tmp_path), tmp_path / "cache")
-    assert groups == [(4, 1, True), (2, 2, False)]
+    assert groups == [(4, 1, TRAINING), (2, 2, PEOPLE)]
     assert float(batches(3)["input"].mean()) == 3
     assert len(list(validation())) == blip.VALIDATION_STEPS
     assert data.blip_runs is blip.blip_runs

@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from bids_gan.simulate.blip import BlipRuns
 from bids_gan.simulate.susceptibility import dipole_field, shimmed
+from bids_gan.simulate.variety import PEOPLE, TRAINING
 
 SPACING = 6.0
 
@@ -53,13 +54,34 @@ def test_fields_of_other_people_are_exchanged_in_training_alone(person):
     strong = (12.0, 15.0)
 
     def spread(people, exchange):
-        source = BlipRuns(people, 1, exchange=exchange)
+        source = BlipRuns(people, 1, variety=PEOPLE._replace(exchanged=exchange))
         runs = (source.run(1, np.random.default_rng(n), SPACING, strong) for n in range(6))
         return np.median([np.percentile(np.abs(run.mm[run.brain]), 99.9) for run in runs])
 
     assert spread([flat], 1.0) < 4
     assert spread([person], 1.0) > 8
     assert spread([person], 0.0) > 8
+
+
+def test_training_sees_more_than_people(person):
+    def drawn(variety, seed):
+        return BlipRuns([person], 1, variety=variety).run(1, np.random.default_rng(seed), SPACING)
+
+    def spread(variety):
+        shapes = [drawn(variety, seed).brain.any(axis=2).sum() for seed in range(8)]
+        return np.std(shapes) / np.mean(shapes)
+
+    assert spread(TRAINING) > 1.3 * spread(PEOPLE)
+    # fields of any kind are strong far from the only hot spot that this person has
+    everywhere = PEOPLE._replace(any_field=1.0)
+    far = [
+        [np.abs(drawn(v, s).mm[:, :, -12:]).mean() for s in range(8)] for v in (PEOPLE, everywhere)
+    ]
+    assert np.mean(far[1]) > 1.5 * np.mean(far[0])
+    # the contrast curve alone leaves everything else as it is
+    plain, curved = (drawn(PEOPLE._replace(gamma=gamma), 3).recorded["b0"] for gamma in (0.0, 0.2))
+    assert plain.shape == curved.shape
+    assert not np.allclose(plain, curved)
 
 
 def test_scene_and_example_show_the_same_run(person):
