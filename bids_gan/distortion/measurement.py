@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from bids_gan.anatomy.segment import largest_component
+from bids_gan.distortion.local_linear import local_linear
 from bids_gan.distortion.phase import phase_to_hz, to_radians
 from bids_gan.errors import DataError
 from bids_gan.geometry import resample, voxel_sizes
@@ -23,9 +24,11 @@ _SIGNAL = 0.15
 #: a voxel that differs from the median of its neighbours by more than this many Hz, and by more
 #: robust standard deviations than that, is left out
 _OUTLIER_HZ, _OUTLIER_SIGMA = 20.0, 8.0
-#: standard deviations (mm) of the smoothing, from what fills the space around the brain to the
-#: one inside, and the weight, of 1 in the brain, at which two of them count alike
-_BLURS_MM, _HALF_TRUST = (24.0, 12.0, 6.0, 2.0), 0.02
+#: standard deviations (mm) of the means that fill the space around the brain, and the weight, of
+#: 1 in the brain, at which two of them count alike
+_BLURS_MM, _HALF_TRUST = (24.0, 12.0, 6.0), 0.02
+#: of the planes that are fitted where the field is known
+_PLANE_MM = 2.5
 #: how far beyond the measured volume the field is continued, mm
 _MARGIN_MM = 40.0
 
@@ -183,8 +186,8 @@ def smooth_field(hz: np.ndarray, trust: np.ndarray, affine: np.ndarray) -> np.nd
     Returns
     -------
     (I, J, K) array
-        Means weighted by trust, over short distances where there is enough of it, over longer
-        ones elsewhere, and zero far from everything.
+        Planes fitted over short distances where there is enough trust, means over longer ones
+        elsewhere, and zero far from everything.
     """
     result = np.zeros(hz.shape)
     for sigma in _BLURS_MM:
@@ -192,4 +195,4 @@ def smooth_field(hz: np.ndarray, trust: np.ndarray, affine: np.ndarray) -> np.nd
         weight = ndimage.gaussian_filter(trust, blur, mode="constant")
         total = ndimage.gaussian_filter(hz * trust, blur, mode="constant")
         result = (total + _HALF_TRUST * result) / (weight + _HALF_TRUST)
-    return result
+    return local_linear(hz, trust, affine, _PLANE_MM, result)

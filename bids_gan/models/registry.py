@@ -216,7 +216,7 @@ def save_model(network: nn.Module, path: Path, card: dict) -> Card:
         ``Name``, ``Version``, ``Target``, ``Inputs``, ``Network`` and what else is worth saying.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     weights = {
         name: value.to(torch.bfloat16).contiguous()
@@ -225,7 +225,8 @@ def save_model(network: nn.Module, path: Path, card: dict) -> Card:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
-    save_file(weights, temporary, metadata={"name": card["Name"]})
+    # the library's own writer leaves a file that nobody else may read
+    temporary.write_bytes(save(weights, metadata={"name": card["Name"]}))
     text = {**card, "WeightsSHA256": file_sha256(temporary)}
     os.replace(temporary, path)
     # the card last: without it the weights are not found

@@ -38,6 +38,11 @@ def test_round_trip(saved):
         torch.testing.assert_close(loaded, network(x), rtol=0.05, atol=0.05)
 
 
+def test_whoever_may_read_the_card_may_read_the_weights(saved):
+    _, card = saved
+    assert card.weights.stat().st_mode == card.path.stat().st_mode
+
+
 def test_altered_weights_are_refused_with_both_checksums(saved):
     _, card = saved
     data = bytearray(card.weights.read_bytes())
