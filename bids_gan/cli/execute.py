@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bids_gan.bids.outputs import missing_outputs
 from bids_gan.bids.plan import Plan, SessionPlan
+from bids_gan.cli.program import fingerprint
 from bids_gan.cli.progress import Progress
 from bids_gan.errors import BidsGanError, DataError, ProcessingError, UsageError
 from bids_gan.reports import times
@@ -22,7 +23,7 @@ from bids_gan.settings import Settings
 if TYPE_CHECKING:
     from nipype.pipeline.engine import Workflow
 
-#: names the folder inside the work folder; the same in every run, so that results are found again
+#: names a folder, the same in every run, so that results are found again
 WORKFLOW_NAME = "bids_gan_wf"
 #: seconds between two questions to a batch system, which serves others too
 BATCH_POLL = 5.0
@@ -65,13 +66,21 @@ def configure_nipype(settings: Settings) -> None:
     config.resource_monitor = settings.resource_monitor
 
 
+def steps_dir(settings: Settings) -> Path:
+    """Where the results of steps are, of this version of the program alone.
+
+    Nipype asks whether the inputs of a step have changed, not whether its code has.
+    """
+    return settings.work_dir / f"bids-gan-{fingerprint()}"
+
+
 def build_workflow(plan: Plan, settings: Settings) -> tuple[Workflow, list[Failure]]:
     """One workflow of all sessions, and those whose workflow could not be built."""
     from nipype.pipeline.engine import Workflow
 
     from bids_gan.workflows.base import init_session_wf
 
-    workflow = Workflow(name=WORKFLOW_NAME, base_dir=str(settings.work_dir))
+    workflow = Workflow(name=WORKFLOW_NAME, base_dir=str(steps_dir(settings)))
     failures = []
     for session in plan.runnable:
         try:

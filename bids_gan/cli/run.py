@@ -201,7 +201,7 @@ def _process(settings: Settings, plan: Plan) -> list[Failure]:
 
     if settings.clean_workdir:
         for session in plan.runnable:  # other people's may be in use by another run
-            folder = settings.work_dir / execute.WORKFLOW_NAME / session.workflow_name
+            folder = execute.steps_dir(settings) / execute.WORKFLOW_NAME / session.workflow_name
             shutil.rmtree(folder, ignore_errors=True)
     execute.configure_nipype(settings)
     workflow, not_built = execute.build_workflow(plan, settings)

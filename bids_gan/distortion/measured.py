@@ -21,8 +21,8 @@ from bids_gan.geometry import pe_axis_sign, resample, voxel_sizes
 _SHRINK_MM, _REGISTRATION_BLUR_MM, _ITERATIONS = (8, 4, 2), (4, 2, 1), (1000, 500, 500)
 #: a larger move is a failed registration
 _FARTHEST_DEGREES, _FARTHEST_MM = 15.0, 40.0
-#: least share of brain in a voxel of the field map: fat, of another resonance, is farther out
-INSIDE = 0.5
+#: least share of brain in a voxel of the field map: the rest may be fat, of another resonance
+INSIDE = 0.9
 #: least share of the brain in which the field was measured
 LEAST_SHARE = 0.5
 #: greatest loss of agreement with the T1w that is no proof of a wrong field

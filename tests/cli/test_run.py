@@ -10,6 +10,7 @@ import time
 import pytest
 from bids_tree import diffusion, write_dataset
 
+from bids_gan.cli import execute
 from bids_gan.cli.environment import prepare_environment
 from bids_gan.errors import DataError, ModelError
 from bids_gan.settings import Settings
@@ -43,6 +44,19 @@ def test_all_goes_well_and_is_not_done_twice(app, capsys, nprocs):
 
     assert app("--clean-workdir", nprocs=nprocs) == 0
     assert ran(app, "01") == 2
+
+
+def test_steps_of_another_version_are_done_again(app, monkeypatch):
+    assert app() == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(execute, "fingerprint", lambda: "a1b2c3d4")
+        assert app() == 0
+        assert ran(app, "01") == 2
+        assert (app.tmp_path / "work" / "bids-gan-a1b2c3d4" / execute.WORKFLOW_NAME).is_dir()
+        assert app("--clean-workdir") == 0
+        assert ran(app, "01") == 3
+    assert app() == 0
+    assert ran(app, "01") == 3
 
 
 @pytest.mark.parametrize("nprocs", PROCESSES)
