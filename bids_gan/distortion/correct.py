@@ -14,7 +14,13 @@ from bids_gan.distortion.coregister import Brain, Coregistration
 from bids_gan.distortion.estimate import estimate_field, similarity
 from bids_gan.distortion.guides import correct_bias, t2_like
 from bids_gan.distortion.quality import GateThresholds, judge
-from bids_gan.distortion.types import EstimatorSettings, FieldEstimate, Guides, Measured
+from bids_gan.distortion.types import (
+    EstimatorSettings,
+    FieldEstimate,
+    FieldPrior,
+    Guides,
+    Measured,
+)
 from bids_gan.distortion.units import hz_to_voxels
 from bids_gan.distortion.unwarp import correct_series
 from bids_gan.geometry import box_grid, pe_axis_sign, resample, voxel_sizes
@@ -186,6 +192,34 @@ def estimate_correction(
             target_to_source=estimate.dwi_to_t1w,
         ),
     )
+
+
+def expected_displacement(
+    images: RunImages, pe_direction: str, readout_time: float, network: nn.Module
+) -> FieldPrior:
+    """What the T1w and its synthetic images let expect of the displacement of a run.
+
+    Parameters
+    ----------
+    images, pe_direction, readout_time, network
+        As of :func:`estimate_correction`.
+
+    Returns
+    -------
+    FieldPrior
+        On the diffusion grid; nothing is expected outside the brain, its standard deviation is
+        infinite there.
+    """
+    guides, anatomy = images.guides()
+    measured = images.measured(pe_direction, readout_time)
+    found = align_distorted(measured, np.asarray(images.b0_mask) > 0, guides, anatomy, network)
+    expected, grid = found.expected, (images.b0.shape[:3], images.b0.affine)
+    mm, sigma = (
+        resample(m, expected.affine, *grid, antialias=False, mode="nearest")
+        for m in (expected.mm, expected.sigma_mm)
+    )
+    brain = images.brain_on_b0(found.coregistration.dwi_to_t1w)
+    return FieldPrior(mm, np.where(brain, sigma, np.inf), images.b0.affine)
 
 
 def aligned_field(

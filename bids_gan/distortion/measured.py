@@ -12,8 +12,7 @@ from bids_gan.distortion.coregister import Brain, moved
 from bids_gan.distortion.correct import RunImages, agreement, align
 from bids_gan.distortion.guides import correct_bias
 from bids_gan.distortion.measurement import Field, Measurement, clean_field
-from bids_gan.distortion.opposite import STEEP_SHARE
-from bids_gan.distortion.quality import field_numbers
+from bids_gan.distortion.quality import STEEP_SHARE, field_numbers
 from bids_gan.distortion.units import hz_to_voxels
 from bids_gan.geometry import pe_axis_sign, resample, voxel_sizes
 

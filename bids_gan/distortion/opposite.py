@@ -1,7 +1,8 @@
 """Estimate a susceptibility field from two images of opposite phase encoding.
 
 One field moved the signal of both, in opposite directions. It is found by making the corrected
-images equal; where the head moved in between, the second image is moved back along.
+images equal; where the head moved in between, the second image is moved back along. What the
+synthetic images and the T1w let expect of the field counts where the two images tell little.
 
 After Andersson et al. 2003 (https://doi.org/10.1016/S1053-8119(03)00336-7), with cubic B-splines
 from coarse to fine and a quasi-Newton method.
@@ -16,20 +17,16 @@ import numpy as np
 from scipy import ndimage
 
 from bids_gan.diffusion.rigid import rigid_matrix
-from bids_gan.distortion.coregister import moved
-from bids_gan.distortion.quality import field_numbers
 from bids_gan.distortion.spline import SplineBox
 from bids_gan.distortion.torch_ops import rotation, sample_last_axis, tensor
-from bids_gan.distortion.units import hz_to_voxels, voxels_to_hz
-from bids_gan.distortion.unwarp import correct_series
+from bids_gan.distortion.types import FieldPrior
+from bids_gan.distortion.units import voxels_to_hz
 from bids_gan.geometry import pe_axis_sign, resample, voxel_sizes
 
 #: units of the pose, in which 1 is a large move: rad and mm
 _ROTATION_UNIT, _TRANSLATION_UNIT = np.deg2rad(2.9), 3.0
 _COEFFICIENT_UNIT = 0.4
 _FOLD = 0.05
-#: largest share of brain voxels with a Jacobian below 0.5; sinuses and ears have some
-STEEP_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -53,12 +50,17 @@ class Recorded:
 
 @dataclass(frozen=True)
 class PairLevel:
-    """One resolution: grid, knots and blur (standard deviation) in mm, most iterations."""
+    """One resolution: grid, knots and blur (standard deviation) in mm, most iterations.
+
+    What is expected beforehand counts where `expects` is true: before the images are nearly
+    brought together, how much they differ does not tell how little they say.
+    """
 
     spacing: float
     knots: float
     blur: float
     iterations: int
+    expects: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,17 +77,23 @@ class PairSettings:
         Weight of Jacobians below 0.05.
     rigid : float
         Weight of ``|rotation / 2.9°|² + |translation / 3 mm|²`` of the move between the images.
+    prior : float
+        Weight of the mean squared difference from what was expected beforehand, in units of its
+        standard deviation and times how much the images still differ (noise). As the likelihood
+        has it: a voxel of 2 mm over the volume within which errors of an expectation are alike,
+        some 12 mm wide.
     """
 
     levels: tuple[PairLevel, ...] = (
         PairLevel(6.0, 36.0, 4.0, 80),
         PairLevel(4.0, 20.0, 2.5, 80),
-        PairLevel(3.0, 12.0, 1.5, 60),
-        PairLevel(2.0, 6.0, 0.3, 60),
+        PairLevel(3.0, 12.0, 1.5, 60, expects=True),
+        PairLevel(2.0, 6.0, 0.3, 60, expects=True),
     )
     bending: float = 0.1
     fold: float = 10.0
     rigid: float = 1e-4
+    prior: float = (2.0 / 12.0) ** 3
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,10 @@ class PairEstimate:
 
 
 def estimate_from_pair(
-    first: Recorded, second: Recorded, settings: PairSettings | None = None
+    first: Recorded,
+    second: Recorded,
+    settings: PairSettings | None = None,
+    prior: FieldPrior | None = None,
 ) -> PairEstimate:
     """Field and head motion that make two images of opposite phase encoding equal.
 
@@ -119,6 +130,8 @@ def estimate_from_pair(
     first, second : Recorded
         Any grids that share the axis of phase encoding.
     settings : PairSettings, optional
+    prior : FieldPrior, optional
+        Displacement of the first image that is expected beforehand, m ± σ; σ may be infinite.
 
     Returns
     -------
@@ -134,13 +147,14 @@ def estimate_from_pair(
     Minimised over the displacement d (mm, a B-spline) and the pose R of the second head::
 
         mean (I₁(y + d) (1 + d') - I₂(R (y - r d)) (1 - r d'))² / variance
-        + bending mean|∇²d|² + fold mean (0.05 - J)₊²
+        + bending mean|∇²d|² + fold mean (0.05 - J)₊² + prior D mean ((d - m) / σ)²
 
-    where r is the ratio of readout times. A translation along phase encoding looks like a
-    constant field, which it is taken for.
+    where D is the first term as it was at the start of a resolution, and r is the ratio of
+    readout times. A translation along phase encoding looks like a constant field, which it is
+    taken for.
     """
     settings = settings or PairSettings()
-    frame = _PairFrame(first, second)
+    frame = _PairFrame(first, second, prior)
     spline, coefficients, pose = None, None, np.zeros(6)
     for level in settings.levels:
         problem = _PairProblem(frame, level, settings)
@@ -155,83 +169,11 @@ def estimate_from_pair(
     )
 
 
-@dataclass(frozen=True)
-class PairCorrection:
-    """Result of :func:`correct_by_pair`.
-
-    Attributes
-    ----------
-    hz : (I, J, K) float32 array
-        Field on the grid of the first image.
-    corrected : 3D image
-        First image, corrected.
-    quality : dict
-        ``accepted``, ``reasons`` and the numbers behind them.
-    """
-
-    hz: np.ndarray
-    corrected: nib.Nifti1Image
-    quality: dict
-
-
-def correct_by_pair(
-    first: Recorded,
-    second: Recorded,
-    mask: np.ndarray,
-    settings: PairSettings | None = None,
-) -> PairCorrection:
-    """Estimate a field from two images of opposite phase encoding, and judge it.
-
-    Parameters
-    ----------
-    first, second : Recorded
-        See :func:`estimate_from_pair`.
-    mask : (I, J, K) array
-        Brain of the first image.
-    settings : PairSettings, optional
-
-    Returns
-    -------
-    PairCorrection
-        Accepted when the images agree better with the field than without, and when it is not
-        steeper than a field can be.
-    """
-    found = estimate_from_pair(first, second, settings)
-    axis, _ = pe_axis_sign(first.pe_direction)
-    shift = hz_to_voxels(found.hz, first.pe_direction, first.readout_time)
-    inside = np.asarray(mask) > 0
-    middle = nib.affines.apply_affine(first.image.affine, np.argwhere(inside).mean(axis=0))
-    degrees, mm = moved(found.motion, middle)
-    numbers = {
-        "pair_disagreement_before": found.disagreement_before,
-        "pair_disagreement_after": found.disagreement,
-        "pair_rotation_deg": degrees,
-        "pair_translation_mm": mm,
-        **field_numbers(shift, first.image.affine, axis, inside),
-    }
-    reasons = []
-    if found.disagreement >= found.disagreement_before:
-        reasons.append(
-            "The images of opposite phase encoding differ as much with the field as without: "
-            f"{found.disagreement:.3f} of their variance, {found.disagreement_before:.3f} before."
-        )
-    if numbers["jacobian_steep_share"] > STEEP_SHARE:
-        reasons.append(
-            f"{numbers['jacobian_steep_share']:.1%} of the brain is compressed to less than half "
-            f"its width; at most {STEEP_SHARE:.1%} is believable."
-        )
-    return PairCorrection(
-        hz=found.hz,
-        corrected=correct_series(first.image, found.hz, first.pe_direction, first.readout_time),
-        quality={"accepted": not reasons, "reasons": reasons, **numbers},
-    )
-
-
 class _PairFrame:
     """Millimetre coordinates along the first image's axes, phase encoding last."""
 
-    def __init__(self, first: Recorded, second: Recorded):
-        self.first, self.second = first, second
+    def __init__(self, first: Recorded, second: Recorded, prior: FieldPrior | None):
+        self.first, self.second, self.prior = first, second, prior
         self.axis, self.sign = pe_axis_sign(first.pe_direction)
         self.order = [a for a in range(3) if a != self.axis] + [self.axis]
         affine = first.image.affine
@@ -277,6 +219,14 @@ class _PairFrame:
         axis = self.affine[:3, 2]
         return np.r_[pose[:3], pose[3:] - axis * (pose[3:] @ axis)]
 
+    def expected(self, shape, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Displacement (mm) that is expected on a grid, and one over its variance."""
+        if self.prior is None:
+            return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        maps = (self.prior.mm, self.prior.sigma_mm**-2.0)
+        grid = (self.prior.affine, shape, affine)
+        return tuple(resample(m, *grid, antialias=False, mode="nearest") for m in maps)
+
     def hz(self, spline: SplineBox, coefficients: np.ndarray) -> np.ndarray:
         shape = np.array(self.first.image.shape)[self.order]
         positions = [np.arange(n) * zoom for n, zoom in zip(shape, self.zooms, strict=True)]
@@ -311,6 +261,8 @@ class _PairProblem:
             (weight, [tensor(g) for g in grams])
             for weight, grams in self.spline.bending_matrices()
         ]
+        self.expected, self.precision = map(tensor, frame.expected(shape, self.grid))
+        self.trust = 0.0
         index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
         self.index = tensor(index)
 
@@ -328,6 +280,8 @@ class _PairProblem:
         """L-BFGS on coefficients and pose; returns both."""
         import torch
 
+        if self.level.expects:
+            self.trust = self.settings.prior * self.disagreement(coefficients, pose)
         # a coefficient moves a small part of the image, the pose all of it: equal curvature
         unit = _COEFFICIENT_UNIT * coefficients.size**0.5
         c = tensor(coefficients / unit).requires_grad_()
@@ -371,6 +325,7 @@ class _PairProblem:
             ),
             "fold": settings.fold * sum(fold.mean() for fold in folds),
             "rigid": settings.rigid * pose.square().sum(),
+            "prior": self.trust * (self.precision * (mm - self.expected).square()).mean(),
         }  # fmt: skip
 
     def _second(self, mm, pose):

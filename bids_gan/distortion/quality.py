@@ -27,6 +27,10 @@ from bids_gan.geometry import pe_axis_sign, resample, voxel_sizes
 if TYPE_CHECKING:
     from torch import nn
 
+#: largest share of brain voxels with a Jacobian below 0.5 in a field from two images, or a
+#: measured one; sinuses and ears have some
+STEEP_SHARE = 0.1
+
 
 @dataclass(frozen=True)
 class GateThresholds:

@@ -128,12 +128,9 @@ class EstimateCorrection(SimpleInterface):
 
     def _from_synthetic_fa(self, images):
         from bids_gan.distortion.correct import estimate_correction
-        from bids_gan.models.registry import find_card, load_model
 
-        network = load_model(find_card("distortion")).network
-        correction = estimate_correction(
-            images, self.inputs.pe_direction, self.inputs.readout_time, network
-        )
+        scan = (self.inputs.pe_direction, self.inputs.readout_time)
+        correction = estimate_correction(images, *scan, self._network())
         found = correction.coregistration
         moved = {
             "rigid_rotation_deg": found.moved_degrees,
@@ -142,6 +139,12 @@ class EstimateCorrection(SimpleInterface):
         estimate = correction.estimate
         self._results["field_std"] = self._spread(correction)
         return estimate.hz, estimate.dwi_to_t1w, {**correction.quality, **moved}
+
+    @staticmethod
+    def _network():
+        from bids_gan.models.registry import find_card, load_model
+
+        return load_model(find_card("distortion")).network
 
     def _spread(self, correction) -> str:
         from bids_gan.distortion.units import mm_per_hz
@@ -156,9 +159,11 @@ class EstimateCorrection(SimpleInterface):
         return found.hz, found.dwi_to_t1w, {**found.quality, **_moved(found.dwi_to_t1w, images)}
 
     def _from_pair(self, images):
-        found = self._paired(images)
+        from bids_gan.distortion.correct import expected_displacement
+
+        scan = (self.inputs.pe_direction, self.inputs.readout_time)
+        found = self._paired(images, expected_displacement(images, *scan, self._network()))
         if found.quality["accepted"]:
-            scan = (self.inputs.pe_direction, self.inputs.readout_time)
             images = images.corrected(found.hz, *scan)
         _, pull, rigid = self._no_field(images)
         return found.hz, pull, {**found.quality, **rigid}
@@ -173,15 +178,17 @@ class EstimateCorrection(SimpleInterface):
             measurement, images, inputs.pe_direction, inputs.readout_time
         )
 
-    def _paired(self, images):
+    def _paired(self, images, prior=None):
         from bids_gan.diffusion.reference import load_b0
-        from bids_gan.distortion.opposite import Recorded, correct_by_pair
+        from bids_gan.distortion.correct_pair import correct_by_pair
+        from bids_gan.distortion.opposite import Recorded
 
         inputs, other = self.inputs, self.inputs.correction.opposite
         return correct_by_pair(
             Recorded(images.b0, inputs.pe_direction, inputs.readout_time),
             Recorded(load_b0(other.path, other.bval), other.pe_direction, other.readout_time),
             images.b0_mask,
+            prior,
         )
 
     def _no_field(self, images):

@@ -8,6 +8,7 @@ images that the run is compared with.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -141,6 +142,8 @@ class BlipRun:
     ----------
     recorded : dict
         ``b0``, ``b0_mask``, ``fa``: (I, J, K) arrays, distorted.
+    opposite : dict or None
+        The same with the opposite polarity, where it was asked for.
     guides : dict
         ``t2``, ``synth_fa``, ``brain``: what the T1w gives, nearly aligned, on the same grid.
     mm : (I, J, K) float32 array
@@ -173,6 +176,7 @@ class BlipRun:
     snr: float
     move: float
     gradients_differ: bool
+    opposite: dict[str, np.ndarray] | None = None
 
     @property
     def lengths(self) -> np.ndarray:
@@ -246,6 +250,7 @@ class BlipRuns:
         spacing: float = SPACING,
         peak_mm: tuple[float, float] = PEAK_MM,
         noise: tuple[float, float] = NOISE,
+        opposite: bool = False,
     ) -> BlipRun:
         """Draw a run.
 
@@ -261,6 +266,8 @@ class BlipRuns:
             have nearly none.
         noise : (float, float)
             Range of the noise of the b=0 image, share of its mean in the brain.
+        opposite : bool
+            Whether it is recorded with the opposite polarity too, by a head that lies still.
         """
         person = self.people[int(rng.integers(len(self.people)))]
         size, bends, exchanged, anywhere, gamma = self.variety
@@ -275,12 +282,17 @@ class BlipRuns:
             dipole = self._mixture(person, at, brain, rng)
         mm = _displacement(dipole, brain, spacing, peak_mm, rng)
         seen = view.seen(rng)
-        recorded, level = _record(b0, fa, csf, mm, view.spacing, seen, noise, gamma, rng)
+        scanner, scene = deepcopy(rng), (view.spacing, seen, noise, gamma)
+        recorded, level = _record(b0, fa, csf, mm, *scene, rng, rng)
         move = float(np.exp(rng.uniform(*np.log(MOVE))))
         differ, moved = view.misplaced(at, move, rng)
         guides, true_fa = _guides(person[[7, 5, 6, 1]], moved, view.spacing, gamma, rng)
+        again = None
+        if opposite:
+            again, _ = _record(b0, fa, csf, -mm, *scene, scanner, rng)
         return BlipRun(
-            recorded=recorded, guides=guides, mm=mm, brain=brain & (found > 0.5) & seen,
+            recorded=recorded, opposite=again, guides=guides, mm=mm,
+            brain=brain & (found > 0.5) & seen,
             directions=view.directions, misalignment=view.apart(at, moved), fa=true_fa,
             snr=1 / level, move=move, gradients_differ=differ,
         )  # fmt: skip
@@ -335,8 +347,12 @@ def _record(
     noise: tuple[float, float],
     gamma: float,
     rng: np.random.Generator,
+    grain: np.random.Generator,
 ) -> tuple[dict[str, np.ndarray], float]:
-    """Distorted b=0 image, its brain mask, and FA, with shading that is left; noise of b=0."""
+    """Distorted b=0 image, its brain mask, and FA, with shading that is left; noise of b=0.
+
+    `rng` draws how the scanner is set, `grain` the noise.
+    """
     shape = b0.shape
     # long readouts blur along the phase encoding; fluid has a long T1, and pulsates
     blur = spacing * np.array([rng.uniform(0.3, 0.9), *rng.uniform(0.3, 0.6, 2)])
@@ -353,9 +369,9 @@ def _record(
     mask = b0_mask(b0, np.diag([spacing, spacing, spacing, 1.0])) & seen
     level = rng.uniform(*noise)
     b0 = b0 * receive_shading(shape, rng)
-    b0 = rician_noise(b0, float(b0[mask].mean()) * level, rng)
+    b0 = rician_noise(b0, float(b0[mask].mean()) * level, grain)
     fa = fa / np.maximum(weight, 0.02) + rng.uniform(0, 0.25) * csf
-    fa = np.abs(fa + rng.uniform(0.01, 0.06) * rng.standard_normal(shape, np.float32))
+    fa = np.abs(fa + rng.uniform(0.01, 0.06) * grain.standard_normal(shape, np.float32))
     return {"b0": b0, "b0_mask": mask, "fa": fa.clip(0, 1)}, level
 
 

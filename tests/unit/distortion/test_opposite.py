@@ -6,19 +6,24 @@ import nibabel as nib
 import numpy as np
 import pytest
 from phantom import brain_mask, grid, head, world_points
+from scipy import ndimage
 
 from bids_gan.diffusion.rigid import rigid_matrix, rigid_parameters
+from bids_gan.distortion.correct_pair import correct_by_pair
 from bids_gan.distortion.forward import distort
 from bids_gan.distortion.opposite import (
     PairLevel,
     PairSettings,
     Recorded,
-    correct_by_pair,
     estimate_from_pair,
 )
+from bids_gan.distortion.types import FieldPrior
 from bids_gan.distortion.units import mm_per_hz
+from bids_gan.geometry import voxel_sizes
 
-QUICK = PairSettings(levels=(PairLevel(6.0, 36.0, 4.0, 40), PairLevel(4.0, 20.0, 2.0, 40)))
+QUICK = PairSettings(
+    levels=(PairLevel(6.0, 36.0, 4.0, 40), PairLevel(4.0, 20.0, 2.0, 40, expects=True))
+)
 READOUT = 0.05
 STILL = np.zeros(6)
 
@@ -82,6 +87,43 @@ def test_second_image_may_have_another_readout_time_grid_and_gain():
     assert np.median(error) < 0.3
 
 
+def blurred(one, mm):
+    """The image so smooth that it tells next to nothing of a field, with noise."""
+    data = np.asarray(one.image.dataobj)
+    smooth = ndimage.gaussian_filter(data, mm / voxel_sizes(one.image.affine))
+    noise = np.random.default_rng(ord(one.pe_direction[-1])).standard_normal(data.shape)
+    noisy = smooth + 0.3 * data.max() * noise
+    return replace(one, image=nib.Nifti1Image(noisy.astype(np.float32), one.image.affine))
+
+
+@pytest.mark.parametrize("orientation", ["RAS", "LIA"])
+@pytest.mark.parametrize("pe", ["i", "j-", "k"])
+def test_what_is_expected_counts_where_images_tell_little(pe, orientation):
+    first, second, truth, _ = pair(pe, orientation)
+    affine = first.image.affine
+    inside = brain_mask(world_points(truth.shape, affine))
+    scale = mm_per_hz(affine, pe, READOUT) * (-1 if pe.endswith("-") else 1)
+    sure = np.where(inside, 0.1, np.inf)
+    right = FieldPrior(truth * scale, sure, affine)
+    wrong = FieldPrior(-truth * scale, sure, affine)
+    poor = [blurred(one, 12.0) for one in (first, second)]
+    alone, helped = (
+        errors_mm(estimate_from_pair(*poor, QUICK, prior).hz, truth, first)[0].mean()
+        for prior in (None, right)
+    )
+    assert helped < 0.7 * alone
+    # where images are sharp and without noise they are believed, whatever was expected
+    misled = errors_mm(estimate_from_pair(first, second, QUICK, wrong).hz, truth, first)[0]
+    assert np.median(misled) < 0.3
+
+
+def test_nothing_is_expected_where_the_deviation_is_infinite():
+    first, second, truth, _ = pair()
+    nothing = FieldPrior(9.0 + 0 * truth, np.full(truth.shape, np.inf), first.image.affine)
+    found = [estimate_from_pair(first, second, QUICK, prior).hz for prior in (None, nothing)]
+    np.testing.assert_array_equal(*found)
+
+
 def test_a_head_that_moved_in_between_is_moved_back():
     move = np.r_[np.deg2rad([2.0, -1.0, 1.5]), 2.0, 0.0, -1.5]  # none along j
     first, second, truth, motion = pair(move=move)
@@ -96,7 +138,7 @@ def test_a_head_that_moved_in_between_is_moved_back():
 def test_correction_is_kept_and_brings_the_images_together():
     first, second, truth, _ = pair(move=np.r_[0, 0, np.deg2rad(2.0), 3.0, 0, 0])
     mask = brain_mask(world_points(truth.shape, first.image.affine))
-    found = correct_by_pair(first, second, mask, QUICK)
+    found = correct_by_pair(first, second, mask, settings=QUICK)
     assert found.quality["accepted"] is True
     assert found.quality["pair_rotation_deg"] == pytest.approx(2, abs=0.5)
     assert found.quality["pair_translation_mm"] == pytest.approx(3, abs=0.7)
@@ -113,7 +155,7 @@ def test_images_that_no_field_brings_together_are_not_corrected():
     second = replace(second, image=nib.Nifti1Image(noise, second.image.affine))
     mask = brain_mask(world_points(truth.shape, first.image.affine))
     folding = replace(QUICK, bending=0.0, fold=0.0)
-    quality = correct_by_pair(first, second, mask, folding).quality
+    quality = correct_by_pair(first, second, mask, settings=folding).quality
     assert quality["accepted"] is False
     assert any(
         "compressed" in reason or "differ as much" in reason for reason in quality["reasons"]

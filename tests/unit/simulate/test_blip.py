@@ -112,6 +112,25 @@ def test_run_tells_what_a_perfect_generator_would_give_and_its_noise(person):
     assert recorded < np.corrcoef(quiet.guides["synth_fa"][inside], quiet.fa[inside])[0, 1]
 
 
+def test_opposite_polarity_moves_the_signal_the_other_way(person):
+    draw = {"axis": 1, "spacing": SPACING, "peak_mm": (6.0, 8.0)}
+    source = BlipRuns([person], 1)
+    alone = source.run(rng=np.random.default_rng(5), **draw)
+    run = source.run(rng=np.random.default_rng(5), opposite=True, **draw)
+    assert alone.opposite is None
+    assert all(np.array_equal(run.recorded[k], alone.recorded[k]) for k in run.recorded)
+    pair = []
+    for recorded, mm in ((run.recorded, run.mm), (run.opposite, -run.mm)):
+        where = np.indices(mm.shape).astype(float)
+        where[0] += mm / SPACING
+        moved = ndimage.map_coordinates(recorded["b0"], where, order=1)
+        pair.append(((1 + np.gradient(mm / SPACING, axis=0)) * moved)[run.brain])
+    raw = [recorded["b0"][run.brain] for recorded in (run.recorded, run.opposite)]
+    noise = 1.5 * run.recorded["b0"][run.brain].mean() / run.snr
+    assert np.abs(pair[0] - pair[1]).mean() < 0.7 * np.abs(raw[0] - raw[1]).mean()
+    assert np.abs(pair[0] - pair[1]).mean() > 0.3 * noise  # each has a noise of its own
+
+
 def test_step_alone_decides(person, monkeypatch):
     monkeypatch.setattr("bids_gan.simulate.view._EXTENT", (48.0, 64.0, 48.0))
     first, again = (BlipRuns([person], 2, seed=4).batch(7) for _ in range(2))

@@ -15,7 +15,7 @@ from bids_gan.bids.measured import MeasuredField
 from bids_gan.bids.opposite import Opposite
 from bids_gan.bids.route import Route
 from bids_gan.diffusion import reference
-from bids_gan.distortion import correct, measured, measurement, opposite
+from bids_gan.distortion import correct, correct_pair, measured, measurement
 from bids_gan.errors import DataError
 from bids_gan.interfaces.diffusion import CheckField, EstimateCorrection
 
@@ -75,7 +75,8 @@ def estimates(monkeypatch):
     )
     both = SimpleNamespace(hz=FIELD, dwi_to_t1w=MOVED, quality=VERDICT)
     stand_in(measured, "correct_by_measurement", both)
-    stand_in(opposite, "correct_by_pair", both)
+    stand_in(correct_pair, "correct_by_pair", both)
+    stand_in(correct, "expected_displacement", "the prior")
     stand_in(correct, "align", MOVED)
     stand_in(measurement, "load_measurement", "measurement")
     stand_in(reference, "load_b0", "the other image")
@@ -93,7 +94,7 @@ def test_route_leads_to_its_estimate(name, inputs, estimates, tmp_path):
     assert isdefined(made.field_std) == (name == "synth")
     wanted = {
         "measured": {"load_measurement", "correct_by_measurement"},
-        "reverse-pe": {"load_b0", "correct_by_pair", "align"},
+        "reverse-pe": {"load_b0", "expected_displacement", "correct_by_pair", "align"},
         "synth": {"estimate_correction"},
         "none": {"align"},
     }
@@ -112,7 +113,8 @@ def test_files_of_the_plan_are_read(inputs, estimates, tmp_path):
     )
     assert estimates["correct_by_measurement"][0] == "measurement"
     assert estimates["correct_by_measurement"][2:] == ("j-", 0.05)
-    first, second, _ = estimates["correct_by_pair"]
+    first, second, _, prior = estimates["correct_by_pair"]
+    assert prior == "the prior"
     assert (first.pe_direction, second.pe_direction) == ("j-", "j")
     assert second.image == "the other image"
 
@@ -123,6 +125,8 @@ def test_what_was_acquired_beside_gives_a_field_of_its_own(name, inputs, estimat
     assert (nib.load(made.field).get_fdata() == 7).all()
     assert json.loads(Path(made.quality).read_text()) == VERDICT
     assert "align" not in estimates  # the run is aligned once
+    # what judges the synthetic images may not know them
+    assert name == "measured" or estimates["correct_by_pair"][3] is None
 
 
 @pytest.mark.parametrize(
@@ -136,7 +140,7 @@ def test_no_fault_of_what_was_acquired_beside_stops_the_run(
             raise fault
         return SimpleNamespace(hz=FIELD, quality={"accepted": False, "reasons": ["too steep"]})
 
-    monkeypatch.setattr(opposite, "correct_by_pair", refuse)
+    monkeypatch.setattr(correct_pair, "correct_by_pair", refuse)
     made = CheckField(correction=ROUTES["reverse-pe"], **inputs).run(cwd=str(tmp_path)).outputs
     assert not isdefined(made.field)
     quality = json.loads(Path(made.quality).read_text())
