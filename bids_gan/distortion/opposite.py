@@ -81,7 +81,7 @@ class PairSettings:
         Weight of the mean squared difference from what was expected beforehand, in units of its
         standard deviation and times how much the images still differ (noise). As the likelihood
         has it: a voxel of 2 mm over the volume within which errors of an expectation are alike,
-        some 12 mm wide.
+        some 8 mm wide.
     """
 
     levels: tuple[PairLevel, ...] = (
@@ -93,7 +93,7 @@ class PairSettings:
     bending: float = 0.1
     fold: float = 10.0
     rigid: float = 1e-4
-    prior: float = (2.0 / 12.0) ** 3
+    prior: float = (2.0 / 8.0) ** 3
 
 
 @dataclass(frozen=True)
