@@ -191,6 +191,12 @@ def _served(finished: list[Finished]) -> str:
             "The synthetic FA served as the target from which the distortion of "
             f"{_count(routes['synth'], 'diffusion run')} was estimated."
         )
+    if routes["reverse-pe"]:
+        sentences.append(
+            "It was one of the images from which the displacement of "
+            f"{_count(routes['reverse-pe'], 'diffusion run')} with an image of opposite phase "
+            "encoding was expected beforehand."
+        )
     if routes["measured"]:
         sentences.append(
             "Agreement with it was one of the criteria by which the measured field was judged for "
@@ -226,7 +232,10 @@ _ROUTES = {
         "With an image of opposite phase encoding, susceptibility distortion was estimated as a "
         "displacement along the phase-encoding axis, together with the head's motion between the "
         "two images, that makes their corrected b=0 images equal [@andersson2003distortion], and "
-        "expressed as a field in Hz through the total readout time."
+        "expressed as a field in Hz through the total readout time. What a network that was "
+        "trained on simulated runs expects of the displacement, given the first image, its FA, "
+        "the T1-weighted image and the synthetic FA, was weighed in the same objective by its "
+        "predicted variance and by the noise of the two images."
     ),
     "synth": (
         "With the synthetic FA, susceptibility distortion was estimated as a displacement along "

@@ -103,9 +103,8 @@ def test_what_is_expected_counts_where_images_tell_little(pe, orientation):
     affine = first.image.affine
     inside = brain_mask(world_points(truth.shape, affine))
     scale = mm_per_hz(affine, pe, READOUT) * (-1 if pe.endswith("-") else 1)
-    sure = np.where(inside, 0.1, np.inf)
-    right = FieldPrior(truth * scale, sure, affine)
-    wrong = FieldPrior(-truth * scale, sure, affine)
+    right = FieldPrior(truth * scale, np.where(inside, 0.1, np.inf), affine)
+    wrong = FieldPrior(-truth * scale, np.where(inside, 1.0, np.inf), affine)
     poor = [blurred(one, 12.0) for one in (first, second)]
     alone, helped = (
         errors_mm(estimate_from_pair(*poor, QUICK, prior).hz, truth, first)[0].mean()
