@@ -142,8 +142,8 @@ def summary(rows: list[dict], last: tuple[str, ...] = ("rank",)) -> Iterator[str
         yield (
             f"| {name} | {len(group)} | {mean('size_median'):.2f} → {mean('median'):.2f} "
             f"| {mean('size_p95'):.2f} → {mean('p95'):.2f} "
-            f"| {1 - mean('error') / mean('size'):.0%} | {strong:.0%} | {worse:.0%} "
-            f"| {' | '.join(f'{mean(key):.2f}' for key in last)} |"
+            f"| {1 - mean('error') / mean('size'):.0%} | {strong:.0%} | {worse:.0%} |"
+            + "".join(f" {mean(key):.2f} |" for key in last)
         )
 
 
