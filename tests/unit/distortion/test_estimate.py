@@ -77,6 +77,24 @@ def person(orientation="RAS", pe="j", peak_mm=7.0, zooms=(3.0, 3.5, 4.0), seed=0
     return measured, guides, mm, brain_mask(points)
 
 
+def as_run(measured, guides):
+    """What the application has of such a person."""
+
+    def image(data):
+        return nib.Nifti1Image(np.asarray(data, np.float32), guides.affine)
+
+    order = np.digitize(guides.t2, [0.55, 0.8]) + 1
+    return RunImages(
+        t1w=image(guides.mask * (1.5 - guides.t2)),
+        brain_mask=image(guides.mask),
+        tissue=image(np.where(guides.mask, 4 - order, 0)),
+        synth_fa=image(guides.fa),
+        b0=nib.Nifti1Image(measured.b0, measured.affine),
+        b0_mask=measured.b0 > 0.15,
+        fa=measured.fa,
+    )
+
+
 def mean_error(estimate, mm, mask):
     return np.abs(estimate.displacement_mm - mm)[mask].mean() / np.abs(mm)[mask].mean()
 
@@ -152,20 +170,7 @@ def test_coregistration_starts_from_the_centres_when_headers_are_far_off():
 
 def test_whole_correction_of_a_person():
     measured, guides, mm, mask = person()
-
-    def image(data):
-        return nib.Nifti1Image(np.asarray(data, np.float32), guides.affine)
-
-    order = np.digitize(guides.t2, [0.55, 0.8]) + 1
-    images = RunImages(
-        t1w=image(guides.mask * (1.5 - guides.t2)),
-        brain_mask=image(guides.mask),
-        tissue=image(np.where(guides.mask, 4 - order, 0)),
-        synth_fa=image(guides.fa),
-        b0=nib.Nifti1Image(measured.b0, measured.affine),
-        b0_mask=measured.b0 > 0.15,
-        fa=measured.fa,
-    )
+    images = as_run(measured, guides)
     network = load_model(find_card("distortion")).network
     result = estimate_correction(images, "j", READOUT, network)
     # a constant displacement cannot be told from a moved head: only the shape is compared;

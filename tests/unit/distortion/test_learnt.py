@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 from phantom import ORIENTATIONS, PE_DIRECTIONS
-from test_estimate import mean_error, person
+from test_estimate import MATRIX, as_run, mean_error, person
 from torch import nn
 from torch.nn import functional as F
 
 from bids_gan.distortion import learnt
 from bids_gan.distortion.alignment import seen
 from bids_gan.distortion.coregister import Brain, coregister
+from bids_gan.distortion.correct import expected_displacement
 from bids_gan.distortion.estimate import estimate_field
 from bids_gan.distortion.learnt import CHANNELS, SPACING, canonical_grid, predict
 from bids_gan.distortion.quality import axis_numbers, judge
@@ -105,6 +106,18 @@ def test_what_was_expected_lies_on_the_diffusion_grid(orientation):
     assert np.allclose(found.mm, mm, atol=1e-4)
     assert np.allclose(found.sigma_mm, prior.sigma_mm, atol=1e-4)
     assert estimate_field(measured, guides, np.eye(4), ONE_LEVEL).expected is None
+
+
+@pytest.mark.parametrize(("orientation", "pe"), MATRIX)
+def test_what_both_blips_are_told_lies_on_the_diffusion_grid(orientation, pe):
+    measured, guides, mm, mask = person(orientation, pe)
+    images = as_run(measured, guides)
+    prior = expected_displacement(images, pe, measured.readout_time, Matcher())
+    assert np.array_equal(prior.affine, measured.affine)
+    assert np.corrcoef(prior.mm[mask], mm[mask])[0, 1] > 0.4
+    known = np.isfinite(prior.sigma_mm)
+    assert np.allclose(prior.sigma_mm[known], 2, atol=0.01)
+    assert (known & mask).sum() > 0.85 * max(known.sum(), mask.sum())
 
 
 @pytest.mark.parametrize(("images", "erased"), [(("b0",), (2, 4)), (("fa",), (0, 3))])
